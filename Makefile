@@ -1,0 +1,33 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each does all of its own set-up in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint figures clean
+
+demo: .venv/.demo
+	$(BIN)/neuropil tour
+
+test: .venv/.dev lint
+	$(BIN)/python -m pytest -m "not slow" -n auto
+
+test-all: .venv/.dev lint
+	$(BIN)/python -m pytest -n auto
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast]'
+	touch $@
+
+.venv/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast,photographs,timeseries,dev]'
+	touch $@ .venv/.demo
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,146 @@
+"""What a trial returns and how many trials are read together: numbers, curves and matrices, by arm and seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from neuropil.atlas.errors import AtlasError
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One series: ``y`` against ``x``, each a list of numbers of the same length, with the names of the axes."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    x_label: str
+    y_label: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "x", [float(v) for v in self.x])
+        object.__setattr__(self, "y", [float(v) for v in self.y])
+        if len(self.x) != len(self.y) or not self.x:
+            raise AtlasError(
+                f"A curve needs as many x as y and at least one, {len(self.x)} and {len(self.y)} were given."
+            )
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A table of numbers for a picture, rows by columns; kept for the first seed of a run only, to keep results small."""
+
+    values: Sequence[Sequence[float]]
+    row_label: str
+    column_label: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", [[float(v) for v in row] for row in self.values])
+        if len({len(row) for row in self.values}) != 1:
+            raise AtlasError("A matrix needs rows of one length and at least one row.")
+
+
+Outcome = Mapping[str, float | Curve | Matrix]
+
+
+def encode(outcome: Outcome) -> dict[str, Any]:
+    """Turn an outcome into plain JSON data: exact floats, the kind of every entry named."""
+    plain: dict[str, Any] = {}
+    for name, value in outcome.items():
+        if isinstance(value, Curve):
+            plain[name] = {"curve": [list(value.x), list(value.y)], "labels": [value.x_label, value.y_label]}
+        elif isinstance(value, Matrix):
+            plain[name] = {
+                "matrix": [list(row) for row in value.values],
+                "labels": [value.row_label, value.column_label],
+            }
+        else:
+            number = float(value)
+            plain[name] = number if math.isfinite(number) else {"float": repr(number)}
+    return plain
+
+
+def decode(plain: Mapping[str, Any]) -> dict[str, float | Curve | Matrix]:
+    """Turn what ``encode`` wrote back into an outcome, equal to the original."""
+    outcome: dict[str, float | Curve | Matrix] = {}
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            if "curve" in value:
+                outcome[name] = Curve(value["curve"][0], value["curve"][1], *value["labels"])
+            elif "matrix" in value:
+                outcome[name] = Matrix(value["matrix"], *value["labels"])
+            else:
+                outcome[name] = float(value["float"])
+        else:
+            outcome[name] = float(value)
+    return outcome
+
+
+class Table:
+    """Outcomes by arm and seed: what contrasts, checks and figures read."""
+
+    def __init__(self, seeds: Sequence[int], arms: Mapping[str, Sequence[Outcome]]) -> None:
+        self.seeds = list(seeds)
+        self.outcomes = {arm: list(rows) for arm, rows in arms.items()}
+        for arm, rows in self.outcomes.items():
+            if len(rows) != len(self.seeds):
+                raise AtlasError(
+                    f"The arm {arm!r} has {len(rows)} outcomes for {len(self.seeds)} seeds; arms are paired, run the missing seeds."
+                )
+
+    @property
+    def arms(self) -> list[str]:
+        """The arms that were run, in the study's order."""
+        return list(self.outcomes)
+
+    def values(self, arm: str, metric: str) -> list[float]:
+        """One number a seed; an error names what the trial did not return, or returned as NaN."""
+        if arm not in self.outcomes:
+            raise AtlasError(f"The arm {arm!r} was not run; run were {', '.join(self.outcomes)}.")
+        values: list[float] = []
+        for seed, row in zip(self.seeds, self.outcomes[arm], strict=True):
+            value = row.get(metric)
+            if value is None:
+                raise AtlasError(
+                    f"The trial of arm {arm!r} returned no {metric!r} (seed {seed}); it returned {', '.join(row)}."
+                )
+            if not isinstance(value, int | float):
+                raise AtlasError(
+                    f"{metric!r} of arm {arm!r} is a {type(value).__name__.lower()}, and a number is needed here; return a number under that name."
+                )
+            if math.isnan(value):
+                raise AtlasError(
+                    f"{metric!r} of arm {arm!r} is NaN at seed {seed}; a metric is a number: mend the trial, or return inf for a run that never got there."
+                )
+            values.append(float(value))
+        return values
+
+    def mean(self, arm: str, metric: str) -> float:
+        """The mean over seeds."""
+        values = self.values(arm, metric)
+        return math.fsum(values) / len(values)
+
+    def curves(self, arm: str, name: str) -> list[Curve]:
+        """One curve a seed."""
+        found = [row.get(name) for row in self.outcomes[arm]]
+        if not all(isinstance(curve, Curve) for curve in found):
+            raise AtlasError(f"The arm {arm!r} has no curve {name!r} at every seed.")
+        return [curve for curve in found if isinstance(curve, Curve)]
+
+    def matrix(self, arm: str, name: str) -> Matrix:
+        """The matrix of the first seed."""
+        found = self.outcomes[arm][0].get(name)
+        if not isinstance(found, Matrix):
+            raise AtlasError(f"The arm {arm!r} has no matrix {name!r}.")
+        return found
+
+    def numbers(self, arm: str) -> list[str]:
+        """The names of the numeric metrics that every seed of the arm returned."""
+        rows = self.outcomes[arm]
+        return [
+            name
+            for name, value in rows[0].items()
+            if isinstance(value, int | float) and all(name in row for row in rows)
+        ]
