@@ -37,9 +37,7 @@ class Condition:
         except SyntaxError:
             raise AtlasError(f"{text!r} is not a condition; write for example 'constant.accuracy >= 0.3'.") from None
         if not isinstance(body, ast.Compare) or not all(type(op) in _COMPARISONS for op in body.ops):
-            raise AtlasError(
-                f"{text!r} is not a comparison; write for example 'constant.accuracy >= 0.3', with >=, >, <= or <."
-            )
+            raise AtlasError(f"{text!r} is not a comparison; write for example 'constant.accuracy >= 0.3', with >=, >, <= or <.")
         self._body = body
         for part in (body.left, *body.comparators):
             self._check(part)
@@ -58,9 +56,7 @@ class Condition:
             case ast.Call(func=ast.Name(id="abs"), args=[argument], keywords=[]):
                 self._check(argument)
             case _:
-                raise AtlasError(
-                    f"{self.text!r} holds {ast.unparse(node)!r}; accepted are numbers, arm.metric, + - * / and abs()."
-                )
+                raise AtlasError(f"{self.text!r} holds {ast.unparse(node)!r}; accepted are numbers, arm.metric, + - * / and abs().")
 
     def _value(self, node: ast.expr, table: Table) -> float:
         match node:
@@ -79,12 +75,9 @@ class Condition:
     def check(self, table: Table) -> tuple[bool, str]:
         """Say whether the condition holds on the arm means of ``table``, and the numbers it was decided on."""
         numbers = [self._value(part, table) for part in (self._body.left, *self._body.comparators)]
-        holds = all(
-            _COMPARISONS[type(op)](x, y) for op, x, y in zip(self._body.ops, numbers, numbers[1:], strict=False)
-        )
+        holds = all(_COMPARISONS[type(op)](x, y) for op, x, y in zip(self._body.ops, numbers, numbers[1:], strict=False))
         return holds, " ".join(
-            f"{number:.4g}" if index == 0 else f"{_sign(self._body.ops[index - 1])} {number:.4g}"
-            for index, number in enumerate(numbers)
+            f"{number:.4g}" if index == 0 else f"{_sign(self._body.ops[index - 1])} {number:.4g}" for index, number in enumerate(numbers)
         )
 
     def __str__(self) -> str:

@@ -23,9 +23,7 @@ class Curve:
         object.__setattr__(self, "x", [float(v) for v in self.x])
         object.__setattr__(self, "y", [float(v) for v in self.y])
         if len(self.x) != len(self.y) or not self.x:
-            raise AtlasError(
-                f"A curve needs as many x as y and at least one, {len(self.x)} and {len(self.y)} were given."
-            )
+            raise AtlasError(f"A curve needs as many x as y and at least one, {len(self.x)} and {len(self.y)} were given.")
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,7 @@ class Table:
         for seed, row in zip(self.seeds, self.outcomes[arm], strict=True):
             value = row.get(metric)
             if value is None:
-                raise AtlasError(
-                    f"The trial of arm {arm!r} returned no {metric!r} (seed {seed}); it returned {', '.join(row)}."
-                )
+                raise AtlasError(f"The trial of arm {arm!r} returned no {metric!r} (seed {seed}); it returned {', '.join(row)}.")
             if not isinstance(value, int | float):
                 raise AtlasError(
                     f"{metric!r} of arm {arm!r} is a {type(value).__name__.lower()}, and a number is needed here; return a number under that name."
@@ -139,8 +135,4 @@ class Table:
     def numbers(self, arm: str) -> list[str]:
         """The names of the numeric metrics that every seed of the arm returned."""
         rows = self.outcomes[arm]
-        return [
-            name
-            for name, value in rows[0].items()
-            if isinstance(value, int | float) and all(name in row for row in rows)
-        ]
+        return [name for name, value in rows[0].items() if isinstance(value, int | float) and all(name in row for row in rows)]

@@ -34,9 +34,7 @@ class Seed:
 
     def __post_init__(self) -> None:
         if isinstance(self.value, bool) or not isinstance(self.value, int) or self.value < 0:
-            raise AtlasError(
-                f"A seed is a whole number from 0 up, {self.value!r} was given; write for example 0 or 1000."
-            )
+            raise AtlasError(f"A seed is a whole number from 0 up, {self.value!r} was given; write for example 0 or 1000.")
 
     def axis(self, name: str) -> int:
         """Derive the 63-bit seed of the axis ``name``."""

@@ -44,13 +44,9 @@ class Metric:
 
     def __post_init__(self) -> None:
         if self.kind not in ("mean", "success", "steps", "time", "exact"):
-            raise AtlasError(
-                f"A metric's kind is mean, success, steps, time or exact, {self.kind!r} was given; choose one of these."
-            )
+            raise AtlasError(f"A metric's kind is mean, success, steps, time or exact, {self.kind!r} was given; choose one of these.")
         if self.better not in ("higher", "lower"):
-            raise AtlasError(
-                f"A metric is better when 'higher' or 'lower', {self.better!r} was given; choose one of these."
-            )
+            raise AtlasError(f"A metric is better when 'higher' or 'lower', {self.better!r} was given; choose one of these.")
 
 
 @dataclass(frozen=True)
@@ -63,16 +59,10 @@ class Match:
 
     def __post_init__(self) -> None:
         if (self.within is None) == (self.ratio is None):
-            raise AtlasError(
-                f"Match({self.metric!r}) needs exactly one of within= or ratio=, both or neither were given; give one."
-            )
+            raise AtlasError(f"Match({self.metric!r}) needs exactly one of within= or ratio=, both or neither were given; give one.")
 
     def __str__(self) -> str:
-        return (
-            f"{self.metric} within {self.within:g}"
-            if self.within is not None
-            else f"{self.metric} within {self.ratio:.0%}"
-        )
+        return f"{self.metric} within {self.within:g}" if self.within is not None else f"{self.metric} within {self.ratio:.0%}"
 
 
 MATCHES = {
@@ -141,17 +131,13 @@ class Contrast:
 _CLAIM = re.compile(r"^\s*(?P<arms>[\w\s>~.-]+?)\s+on\s+(?P<metric>\w+)(?:\s+by\s+(?P<delta>[0-9.eE+-]+))?\s*$")
 
 
-def contrasts(
-    text: str, *, match: str | Match | tuple[str | Match, ...] | None = None, why: str = ""
-) -> tuple[Contrast, ...]:
+def contrasts(text: str, *, match: str | Match | tuple[str | Match, ...] | None = None, why: str = "") -> tuple[Contrast, ...]:
     """Read ``"a > b > c on accuracy by 0.02"`` (neighbours compared) or ``"a ~ b on accuracy by 0.02"`` (no difference of 0.02).
 
     Raises ``AtlasError`` for ``>>``, for ``near``, and for anything without a number.
     """
     if ">>" in text or re.search(r"\bnear\b", text):
-        raise AtlasError(
-            f"{text!r} has no defined margin: '>>' and 'near' are not accepted; write 'a > b on metric by 0.02'."
-        )
+        raise AtlasError(f"{text!r} has no defined margin: '>>' and 'near' are not accepted; write 'a > b on metric by 0.02'.")
     found = _CLAIM.match(text)
     if not found or found["delta"] is None:
         raise AtlasError(
@@ -220,9 +206,7 @@ class Grid:
 
     def __post_init__(self) -> None:
         if len(self.values) < 2 or list(self.values) != sorted(set(self.values)):
-            raise AtlasError(
-                f"A tuning grid is at least two ascending values, {self.values} was given; sort it and drop repeats."
-            )
+            raise AtlasError(f"A tuning grid is at least two ascending values, {self.values} was given; sort it and drop repeats.")
 
     def at_edge(self, value: float) -> bool:
         """Say whether ``value`` is an end of the grid that is not a natural bound."""
@@ -262,9 +246,7 @@ class Tune:
                 "The spread is measured on seeds that the search did not see; make Tune(seeds=...) and Tune(spread=...) disjoint."
             )
         if len(self.spread) < 8:
-            raise AtlasError(
-                f"The spread needs at least 8 tuning seeds, {len(self.spread)} were given; add some to Tune(spread=...)."
-            )
+            raise AtlasError(f"The spread needs at least 8 tuning seeds, {len(self.spread)} were given; add some to Tune(spread=...).")
 
 
 class Settings(Mapping[str, Any]):
@@ -294,9 +276,7 @@ class Settings(Mapping[str, Any]):
         try:
             return self._values[key]
         except KeyError:
-            raise AttributeError(
-                f"{self._name!r} has no setting {key!r}; it has {', '.join(self._values) or 'none'}"
-            ) from None
+            raise AttributeError(f"{self._name!r} has no setting {key!r}; it has {', '.join(self._values) or 'none'}") from None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Settings, (self._name, self._values))
@@ -375,23 +355,15 @@ class Study:
                     f"{self.slug}: budgets= lacks {name!r}; every study has smoke (2 s), glance (two minutes) and desk (the verdict)."
                 )
         if unknown := set(self.budgets) - set(BUDGETS):
-            raise AtlasError(
-                f"{self.slug}: budgets= has {', '.join(sorted(unknown))}; accepted are {', '.join(BUDGETS)}."
-            )
+            raise AtlasError(f"{self.slug}: budgets= has {', '.join(sorted(unknown))}; accepted are {', '.join(BUDGETS)}.")
         if self.fidelity not in ("code", "paper", "reconstructed", "unverifiable"):
-            raise AtlasError(
-                f"{self.slug}: fidelity is code, paper, reconstructed or unverifiable, {self.fidelity!r} was given."
-            )
+            raise AtlasError(f"{self.slug}: fidelity is code, paper, reconstructed or unverifiable, {self.fidelity!r} was given.")
         if not self.distance:
-            raise AtlasError(
-                f"{self.slug}: distance= is empty; say in one sentence how the desk run differs from the paper, or 'none'."
-            )
+            raise AtlasError(f"{self.slug}: distance= is empty; say in one sentence how the desk run differs from the paper, or 'none'.")
 
     def _known(self, arm: str, who: str) -> None:
         if arm not in self.arms:
-            raise AtlasError(
-                f"{self.slug}: {who} names the arm {arm!r}, which the study lacks; its arms are {', '.join(self.arms)}."
-            )
+            raise AtlasError(f"{self.slug}: {who} names the arm {arm!r}, which the study lacks; its arms are {', '.join(self.arms)}.")
 
     @property
     def primaries(self) -> tuple[Contrast, ...]:
@@ -440,9 +412,7 @@ class Study:
         elif self._trial is not None:
             outcomes = [self._trial(arm, budget, seed) for seed in seeds]
         else:
-            raise AtlasError(
-                f"{self.slug} has no trial; decorate a function with @study.trial or @study.trials(batch=...)."
-            )
+            raise AtlasError(f"{self.slug} has no trial; decorate a function with @study.trial or @study.trials(batch=...).")
         if len(outcomes) != len(seeds):
             raise AtlasError(
                 f"{self.slug}: {len(seeds)} seeds were asked for and {len(outcomes)} outcomes came back; return one a seed, in order."

@@ -1,0 +1,1 @@
+"""Studies of the learning family, one paper a file."""

@@ -1,0 +1,1 @@
+"""Studies of the plasticity family, one paper a file."""
