@@ -1,0 +1,1 @@
+"""Ways of assigning credit, and the loop that applies them."""
