@@ -28,9 +28,8 @@ class Metric:
 
     ``kind`` decides the statistics: ``mean`` paired t; ``success`` 0 or 1 a seed, exact McNemar; ``steps`` and ``time`` logarithms, censored
     ranks where a run never got there (return ``inf``); ``exact`` deterministic, no p-value. ``better`` is the direction of benefit.
-    ``floor`` and ``ceiling`` are the worst and best possible values, if there are any. ``items`` is the number of test items behind one
-    value (a share is then at least two binomial standard errors coarse); ``resplit=(train, test)`` says that every seed draws a fresh
-    split from one pool, so the interval carries the Nadeau-Bengio correction.
+    ``floor`` and ``ceiling`` are the worst and best possible values, if there are any. ``house`` names the row of the house table of
+    smallest differences that a contrast on this metric may not go below (``neuropil.atlas.house``), where the metric's own name has none.
     """
 
     units: str
@@ -39,8 +38,7 @@ class Metric:
     floor: float | None = None
     ceiling: float | None = None
     label: str = ""
-    items: int | None = None
-    resplit: tuple[int, int] | None = None
+    house: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in ("mean", "success", "steps", "time", "exact"):
@@ -297,7 +295,9 @@ class Study:
     ``fidelity``: code (the authors' code was read), paper (equations only), reconstructed (our reading), unverifiable (never gets a badge).
     ``scale``: own (the paper's), reduced (its data, smaller), proxy (other data). ``arms`` map a name to its settings; ``budgets`` likewise
     (smoke, glance, desk, and full where it exists). ``primary`` may be several contrasts, which must then all pass.
-    ``data`` maps a budget to the names of the data sets it loads, by which results are keyed to checksums.
+    ``data`` maps a budget to the names of the data sets it loads, by which results are keyed to checksums. Two settings of a budget are
+    read by the statistics: ``resplit=(train, test)`` says that every seed draws a fresh split of one pool, so that intervals carry the
+    Nadeau-Bengio correction; ``test_items`` is the number of test items behind one share of correct answers.
     """
 
     slug: str

@@ -1,0 +1,103 @@
+"""Where things lie, and how they are written: whole, checked, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from neuropil.atlas.errors import AtlasError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def source_root() -> Path | None:
+    """Find the root of the checkout that neuropil runs from; ``None`` where it runs from an installed wheel."""
+    root = PACKAGE.parent.parent
+    return root if PACKAGE.parent.name == "src" and (root / "pyproject.toml").is_file() else None
+
+
+def committed_results() -> Path:
+    """Find the results that come with neuropil: ``results/`` of the checkout, or their copy in the wheel."""
+    root = source_root()
+    return root / "results" if root else PACKAGE / "_results"
+
+
+def results_folder(study_file: Path, slug: str) -> Path:
+    """Find where a study's registration, ledger and results lie.
+
+    ``$NEUROPIL_RESULTS/<slug>``; else the checkout's own ``results/<slug>`` for a study of neuropil; else ``./results/<slug>``.
+    """
+    named = os.environ.get("NEUROPIL_RESULTS")
+    if named:
+        return Path(named) / slug
+    if source_root() and PACKAGE in study_file.resolve().parents:
+        return committed_results() / slug
+    return Path.cwd() / "results" / slug
+
+
+def cache_folder() -> Path:
+    """Find where finished cells are kept: ``$NEUROPIL_CACHE``, else ``$XDG_CACHE_HOME/neuropil``, else ``~/.cache/neuropil``."""
+    named = os.environ.get("NEUROPIL_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neuropil"
+
+
+def canonical(value: Any) -> str:
+    """Write JSON data in the one form that is hashed: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def sha256(value: Any) -> str:
+    """Hash JSON data in its canonical form."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file or nothing: a temporary file beside it, flushed to disk, then put in its place.
+
+    Raises ``AtlasError`` where the disk is full or the folder may not be written.
+    """
+    temporary = ""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+            temporary = handle.name
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise AtlasError(said(error, path)) from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON data for people to read, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; raise ``AtlasError`` naming the file where it is missing or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise AtlasError(f"{path} does not exist; it is written by `neuropil register` or `neuropil run`.") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise AtlasError(f"{path} is not readable as JSON ({error}); restore it, for example with `git checkout -- {path.name}`.") from None
+    except OSError as error:
+        raise AtlasError(said(error, path)) from None
+
+
+def said(error: OSError, path: Path) -> str:
+    """Put an operating-system error into one sentence that says what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full, {path.name} was not written to {path.parent}; free some space and run the same command again, finished cells are kept."
+    return f"{path} could not be read or written ({error.strerror}); check the folder, or name another with $NEUROPIL_CACHE or $NEUROPIL_RESULTS."

@@ -1,0 +1,121 @@
+"""What code a result came from: a hash of the syntax trees of a study and of every part it imports, docstrings and comments left out."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.files import PACKAGE
+
+_ATLAS_THAT_COUNTS = ("neuropil.atlas.seeds",)
+"""Of the atlas only this decides what a trial computes; verdicts and pages are derived from stored values."""
+
+
+def code_hash(study_file: Path) -> str:
+    """Hash the study's file and all neuropil modules it reaches through imports, without importing any of them."""
+    digest = hashlib.sha256()
+    for name, path in sorted(parts(study_file).items()):
+        digest.update(f"{name}\n{_tree(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def parts(study_file: Path) -> dict[str, Path]:
+    """Map each module that decides what the study computes to its file; the study itself is ``study``."""
+    found: dict[str, Path] = {"study": study_file}
+    waiting = [study_file]
+    for name in _ATLAS_THAT_COUNTS:
+        path = _module_file(name)
+        if path:
+            found[name] = path
+    while waiting:
+        for name, path in _imports(waiting.pop()).items():
+            if name not in found:
+                found[name] = path
+                waiting.append(path)
+    return found
+
+
+def _imports(path: Path) -> dict[str, Path]:
+    """Find the neuropil modules one file imports; a name re-exported by a family leads to the file that defines it, not to the family."""
+    found: dict[str, Path] = {}
+    for node in ast.walk(_parsed(path)):
+        targets: list[tuple[str, str | None]] = []
+        if isinstance(node, ast.Import):
+            targets = [(alias.name, None) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            targets = [(node.module, alias.name) for alias in node.names]
+        for module, name in targets:
+            if module.split(".")[0] != "neuropil" or module.startswith("neuropil.atlas"):
+                continue
+            for resolved in _resolve(module, name):
+                file = _module_file(resolved)
+                if file:
+                    found[resolved] = file
+    return found
+
+
+def _resolve(module: str, name: str | None) -> list[str]:
+    if name and _module_file(f"{module}.{name}"):
+        return _resolve(f"{module}.{name}", None)
+    file = _module_file(module)
+    if file is None or file.name != "__init__.py" or name is None:
+        return [module] if file is None or file.name != "__init__.py" else [module, *_exported(file)]
+    for node in ast.walk(_parsed(file)):
+        if isinstance(node, ast.ImportFrom) and node.module and any((alias.asname or alias.name) == name for alias in node.names):
+            return _resolve(node.module, name)
+    return [module]
+
+
+def _exported(init: Path) -> list[str]:
+    return [
+        node.module
+        for node in ast.walk(_parsed(init))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("neuropil.") and not node.level
+    ]
+
+
+def _module_file(name: str) -> Path | None:
+    base = PACKAGE.joinpath(*name.split(".")[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file() and base != PACKAGE:
+            return candidate
+    return None
+
+
+def _parsed(path: Path) -> ast.Module:
+    return _parse(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parse(path: Path, _written: int) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise AtlasError(f"{path} is not valid Python (line {error.lineno}: {error.msg}); mend it and run again.") from None
+
+
+def _tree(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body
+            if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) and isinstance(body[0].value.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def agrees(old: dict[str, dict[str, float]], new: dict[str, dict[str, float]], tolerance: float = 1e-4) -> str:
+    """Compare two fingerprints (smoke metrics an arm): an empty string where they agree to rounding, else the first disagreement in words."""
+    if set(old) != set(new):
+        return f"the arms differ: {', '.join(sorted(set(old) ^ set(new)))}"
+    for arm in old:
+        if set(old[arm]) != set(new[arm]):
+            return f"{arm} returns other metrics: {', '.join(sorted(set(old[arm]) ^ set(new[arm])))}"
+        for metric, before in old[arm].items():
+            after = new[arm][metric]
+            if before != after and not abs(after - before) <= tolerance * max(1.0, abs(before)):
+                return f"{arm}.{metric} was {before:.6g} and is {after:.6g}"
+    return ""

@@ -1,0 +1,73 @@
+"""The append-only ledger beside a study's results: every registration, every run on reporting seeds, failed and aborted ones included."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.files import said, sha256
+
+
+class Ledger:
+    """``ledger.jsonl``: one JSON object a line, each carrying the hash of the line before, so that a change to the past shows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "ledger.jsonl"
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Read all entries; raise ``AtlasError`` where the chain of hashes is broken."""
+        if not self.path.exists():
+            return []
+        return self._check(self.path.read_text(encoding="utf-8"))
+
+    def _check(self, text: str) -> list[dict[str, Any]]:
+        entries: list[dict[str, Any]] = []
+        previous = ""
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                entry = json.loads(line)
+                claimed = entry.pop("hash")
+            except (json.JSONDecodeError, KeyError, AttributeError):
+                raise AtlasError(
+                    f"{self.path} line {number} is not a ledger entry; the ledger is append-only: restore it from git."
+                ) from None
+            if entry.get("previous") != previous or claimed != sha256(entry):
+                raise AtlasError(
+                    f"{self.path} was changed at line {number}: its hash does not follow; the ledger is append-only: restore it from git."
+                )
+            previous = claimed
+            entries.append(entry | {"hash": claimed})
+        return entries
+
+    def append(self, event: str, **facts: Any) -> dict[str, Any]:
+        """Add one entry, under a lock, flushed to disk before this returns."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+", encoding="utf-8") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                handle.seek(0)
+                past = self._check(handle.read())
+                entry: dict[str, Any] = {"event": event, "at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
+                entry["previous"] = past[-1]["hash"] if past else ""
+                entry["hash"] = sha256(entry)
+                handle.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
+                handle.flush()
+                os.fsync(handle.fileno())
+                return entry
+        except OSError as error:
+            raise AtlasError(said(error, self.path)) from None
+
+    def looks(self, registration: int | None = None) -> int:
+        """Count the looks: distinct pairs of registration and code that were run on reporting seeds, whether or not they finished."""
+        return len(
+            {
+                (entry["registration"], entry["code"])
+                for entry in self.entries()
+                if entry["event"] == "started" and registration in (None, entry["registration"])
+            }
+        )
