@@ -50,6 +50,7 @@ def retrieve(item: Download, folder: Path) -> None:
     """Fetch one file: into a temporary name beside its place, checksummed, then renamed, with a progress bar."""
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")
     with _Bar(item.file) as bar:
         pooch.retrieve(item.url, item.checksum, fname=item.file, path=folder, downloader=pooch.HTTPDownloader(progressbar=bar))
 

@@ -1,1 +1,8 @@
 """Ways of assigning credit, and the loop that applies them."""
+
+from neuropil.learning.backprop import Backprop
+from neuropil.learning.checkpoint import CheckpointError, load_checkpoint, restore, save_checkpoint
+from neuropil.learning.fit import History, Rule, fit
+from neuropil.learning.progress import Bar, progress
+
+__all__ = ["Backprop", "Bar", "CheckpointError", "History", "Rule", "fit", "load_checkpoint", "progress", "restore", "save_checkpoint"]

@@ -1,0 +1,7 @@
+"""Canonical backbones: one version of each, for every study."""
+
+from neuropil.networks.conv_net import ConvNet
+from neuropil.networks.mlp import MLP
+from neuropil.networks.transformer import Transformer
+
+__all__ = ["MLP", "ConvNet", "Transformer"]
