@@ -23,7 +23,7 @@ class Ledger:
         """Read all entries; raise ``AtlasError`` where the chain of hashes is broken."""
         if not self.path.exists():
             return []
-        return self._check(self.path.read_text(encoding="utf-8"))
+        return self._check(_whole_lines(self.path.read_text(encoding="utf-8")))
 
     def _check(self, text: str) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
@@ -51,7 +51,10 @@ class Ledger:
             with self.path.open("a+", encoding="utf-8") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 handle.seek(0)
-                past = self._check(handle.read())
+                text = handle.read()
+                past = self._check(_whole_lines(text))
+                if not text.endswith("\n"):
+                    handle.truncate(len(_whole_lines(text).encode()))
                 entry: dict[str, Any] = {"event": event, "at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
                 entry["previous"] = past[-1]["hash"] if past else ""
                 entry["hash"] = sha256(entry)
@@ -71,3 +74,8 @@ class Ledger:
                 if entry["event"] == "started" and registration in (None, entry["registration"])
             }
         )
+
+
+def _whole_lines(text: str) -> str:
+    """Drop a last line that a crash cut off before its end; it was never an entry."""
+    return text[: text.rfind("\n") + 1]

@@ -288,7 +288,7 @@ TrialsFunction = Callable[[Settings, Settings, list[Seed]], Sequence[Outcome]]
 FigureFunction = Callable[[Table], "Figure"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class Study:
     """A paper's claim as one registered contrast.
 
@@ -301,7 +301,7 @@ class Study:
     """
 
     slug: str
-    title: str
+    title: str = ""
     cites: str
     claim: str
     fidelity: Fidelity
@@ -349,6 +349,11 @@ class Study:
         if self.tune is not None:
             for arm in (*self.tune.arms, *self.tune.follow, *self.tune.follow.values()):
                 self._known(arm, "The tuning")
+            for arm in (arm for contrast in self.primaries for arm in (contrast.a, contrast.b)):
+                if arm not in self.tune.arms and arm not in self.tune.follow:
+                    raise AtlasError(
+                        f"{self.slug}: the primary arm {arm!r} is not tuned while others are; add it to Tune(arms=...) or Tune(follow=...)."
+                    )
         for name in ("smoke", "glance", "desk"):
             if name not in self.budgets:
                 raise AtlasError(

@@ -1,0 +1,111 @@
+"""Find a study by its slug or by the path of a user's own file, and load it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuropil.atlas.catalogue import row, study_path
+from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.files import PACKAGE, read_json, results_folder
+from neuropil.atlas.fingerprint import code_hash
+from neuropil.atlas.study import Settings, Study
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a study is written: its file, and what it is called before it is loaded. Cheap; loads nothing."""
+
+    slug: str
+    file: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its registration, ledger and results."""
+        return results_folder(self.file, self.slug)
+
+    @property
+    def code(self) -> str:
+        """The hash of its code and of the parts it imports."""
+        return code_hash(self.file)
+
+    def load(self) -> Study:
+        """Import the file and give its ``study``; raise ``AtlasError`` where it has none or cannot be imported."""
+        try:
+            if PACKAGE in self.file.parents:
+                relative = self.file.relative_to(PACKAGE.parent).with_suffix("")
+                module = importlib.import_module(".".join(relative.parts))
+            else:
+                name = f"neuropil_user_study_{self.file.stem}"
+                spec = importlib.util.spec_from_file_location(name, self.file)
+                if spec is None or spec.loader is None:
+                    raise AtlasError(f"{self.file} is not a Python file; give the path of a .py file that defines `study = Study(...)`.")
+                module = importlib.util.module_from_spec(spec)
+                sys.modules[name] = module
+                spec.loader.exec_module(module)
+        except ImportError as error:
+            raise AtlasError(
+                f"{self.file.name} needs {error.name or error}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
+            ) from error
+        study = getattr(module, "study", None)
+        if not isinstance(study, Study):
+            raise AtlasError(f"{self.file} defines no study; it must hold `study = Study(...)` at its top level.")
+        return study
+
+
+def find(reference: str) -> Source:
+    """Find a study by slug or by path (anything that ends in ``.py``).
+
+    Raises ``AtlasError`` for an unknown slug (with the nearest matches), a row that is catalogued only, or a path that does not exist.
+    """
+    if reference.endswith(".py"):
+        file = Path(reference).expanduser().resolve()
+        if not file.is_file():
+            raise AtlasError(
+                f"There is no file {reference}; give the path of a .py file that defines `study = Study(...)`, or a slug of `neuropil list`."
+            )
+        return Source(_slug_of(file), file)
+    file_of_row = study_path(row(reference).slug)
+    if file_of_row is None:
+        raise AtlasError(
+            f"{reference} is catalogued and not yet implemented; `neuropil show {reference}` tells what is known, `neuropil list --status implemented` what runs."
+        )
+    return Source(reference, file_of_row)
+
+
+def _slug_of(file: Path) -> str:
+    for path in PACKAGE.glob("studies/*/*.py"):
+        if path.resolve() == file:
+            return file.stem.replace("_", "-")
+    return Source(file.stem, file).load().slug
+
+
+def tuned(source: Source, study: Study, budget: str) -> dict[str, dict[str, float]]:
+    """Give the settings that tuning chose for each arm at this budget (``full`` takes those of ``desk``); empty where nothing was tuned."""
+    path = source.folder / "tuning.json"
+    if not path.exists():
+        return {}
+    record = read_json(path)
+    chosen: dict[str, dict[str, float]] = record.get(budget, record.get("desk") if budget == "full" else None or {}).get("chosen", {})
+    return {
+        arm: chosen[study.tune.follow.get(arm, arm) if study.tune else arm]
+        for arm in study.arms
+        if (study.tune and study.tune.follow.get(arm, arm) in chosen)
+    }
+
+
+def settings(study: Study, arm: str, chosen: dict[str, dict[str, float]]) -> Settings:
+    """Give an arm's settings with what tuning chose put over them; raise ``AtlasError`` for an arm the study lacks."""
+    if arm not in study.arms:
+        raise AtlasError(f"{study.slug} has no arm {arm!r}; its arms are {', '.join(study.arms)}.")
+    return Settings(arm, {**study.arms[arm], **chosen.get(arm, {})})
+
+
+def budget_settings(study: Study, budget: str) -> Settings:
+    """Give a budget's settings; raise ``AtlasError`` where the study has no such budget."""
+    if budget not in study.budgets:
+        raise AtlasError(f"{study.slug} has no budget {budget!r}; it has {', '.join(study.budgets)}.")
+    return Settings(budget, study.budgets[budget])

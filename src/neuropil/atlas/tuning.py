@@ -1,0 +1,113 @@
+"""Tuning parity: one grid for every tuned arm, the same seeds for every point, all results kept; then the spread that n follows from."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from neuropil.atlas.cells import Watcher, compute, plan, table
+from neuropil.atlas.files import read_json, write_json
+from neuropil.atlas.ledger import Ledger
+from neuropil.atlas.loading import Source
+from neuropil.atlas.store import Store
+from neuropil.atlas.study import Study, Tune
+from neuropil.atlas.verdict import estimate, seeds_needed
+
+
+def tune(
+    source: Source,
+    study: Study,
+    budget: str,
+    *,
+    digests: Mapping[str, str],
+    fingerprint: dict[str, dict[str, float]],
+    store: Store,
+    jobs: int = 1,
+    watch: Watcher | None = None,
+) -> dict[str, Any]:
+    """Search the grid for every tuned arm, measure the spread of the primary differences, write ``tuning.json``, and give its new record."""
+    trials, chosen, edges, followed = _search(source, study, budget, digests, store, jobs, watch)
+    spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
+    arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
+    cells = plan(source, study, budget, arms, spread_seeds, chosen=followed, digests=digests)
+    compute(source, cells, store, jobs=jobs, watch=watch)
+    measured, _ = table(cells, store, arms, spread_seeds)
+    resplit, items = study.budgets[budget].get("resplit"), study.budgets[budget].get("test_items")
+    primary = []
+    for contrast in study.primaries:
+        a, b = measured.values(contrast.a, contrast.on), measured.values(contrast.b, contrast.on)
+        found = estimate(a, b, study.metrics[contrast.on], resplit)
+        n, power = seeds_needed(found, contrast)
+        primary.append(
+            {
+                "contrast": str(contrast),
+                "spread": found.spread,
+                "pilot_effect": found.effect,
+                "values": {contrast.a: a, contrast.b: b},
+                "control_mean": math.fsum(b) / len(b),
+                "pooled_test_items": items * n if items and resplit else items,
+                "n": n,
+                "power": power,
+            }
+        )
+    record = {
+        "space": {name: list(grid.values) for name, grid in study.tune.grids.items()} if study.tune else {},
+        "on": study.tune.on if study.tune else None,
+        "budget": dict(study.tune.budget) if study.tune else {},
+        "seeds": list(study.tune.seeds) if study.tune else [],
+        "trials": trials,
+        "chosen": chosen,
+        "edges": edges,
+        "spread": {"seeds": spread_seeds, "primary": primary},
+        "fingerprint": fingerprint,
+        "code": source.code,
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path = source.folder / "tuning.json"
+    everything = read_json(path) if path.exists() else {}
+    write_json(path, everything | {budget: record})
+    Ledger(source.folder).append("tuned", budget=budget, chosen=chosen, trials=len(trials), seeds=record["seeds"], code=source.code)
+    return record
+
+
+def _search(
+    source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, jobs: int, watch: Watcher | None
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]], list[str], dict[str, dict[str, float]]]:
+    if study.tune is None:
+        return [], {}, [], {}
+    rule: Tune = study.tune
+    grids = rule.grids
+    points = [dict(zip(grids, values, strict=True)) for values in itertools.product(*(grid.values for grid in grids.values()))]
+    laid = [
+        plan(source, study, budget, rule.arms, rule.seeds, chosen=dict.fromkeys(rule.arms, point), digests=digests, overrides=rule.budget)
+        for point in points
+    ]
+    compute(source, [cell for cells in laid for cell in cells], store, jobs=jobs, watch=watch)
+    higher = study.metrics[rule.on].better == "higher"
+    trials: list[dict[str, Any]] = []
+    chosen: dict[str, dict[str, float]] = {}
+    best: dict[str, float] = {}
+    for point, cells in zip(points, laid, strict=True):
+        measured, _ = table(cells, store, rule.arms, rule.seeds)
+        for arm in rule.arms:
+            values = [_number(row.get(rule.on)) for row in measured.outcomes[arm]]
+            score = math.fsum(values) / len(values) * (1 if higher else -1)
+            score = -math.inf if math.isnan(score) else score
+            trials.append({"arm": arm, "point": point, "values": [value if math.isfinite(value) else None for value in values]})
+            if arm not in chosen or score > best[arm]:
+                chosen[arm], best[arm] = point, score
+    edges = [
+        f"{arm}: {name}={chosen[arm][name]:g} of {', '.join(f'{v:g}' for v in grid.values)}"
+        for arm in rule.arms
+        for name, grid in grids.items()
+        if grid.at_edge(chosen[arm][name])
+    ]
+    followed = {arm: chosen[rule.follow.get(arm, arm)] for arm in study.arms if rule.follow.get(arm, arm) in chosen}
+    return trials, chosen, edges, followed
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
