@@ -226,13 +226,14 @@ ENTRIES = {
         ),
         Entry(
             name="celegans_connectome",
-            about="279 neurons of the hermaphrodite C. elegans: chemical i16 [279, 279] (row presynaptic), electrical (symmetric), name, cell_class, soma_position f32",
+            about="279 neurons of the hermaphrodite C. elegans: chemical i16 [279, 279] (row presynaptic), electrical (symmetric), neuron (names), cell_class, soma_position f32",
             digest="f0a052f24dec42c1d57262ae2e41f78ae94582499c967718d9f4af2c6a2364e0",
             licence="published data, wormatlas.org",
             cites="varshney2011",
             megabytes=0.01,
             obtain="put celegans_connectome.npz into the folder $NEUROPIL_DATA; the counts are published at wormatlas.org (neuronal wiring, version of 2011)",
             forms=(_npz("celegans_connectome"),),
+            unpack=lambda arrays: {"neuron" if item == "name" else item: array for item, array in arrays.items()},
         ),
         Entry(
             name="eeg_eye_state",

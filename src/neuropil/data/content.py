@@ -33,6 +33,8 @@ class Data:
     cites: str
 
     def __post_init__(self) -> None:
+        if taken := set(self.arrays) & set(self.__dataclass_fields__):
+            raise ValueError(f"An array of a data set cannot be called {', '.join(sorted(taken))}, which is a field of Data; rename it.")
         object.__setattr__(self, "arrays", MappingProxyType(dict(self.arrays)))
 
     def __getattr__(self, key: str) -> Array:
