@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -147,10 +148,9 @@ def table(cells: Sequence[Cell], store: Store, arms: Sequence[str], seeds: Seque
 
 
 def _work(source: Source, cell: Cell, root: Any) -> None:
-    import torch
-
-    torch.set_num_threads(1)
     study = source.load()
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     began = time.process_time()
     try:
         outcomes = study.compute(cell.arm, cell.budget, [Seed(seed) for seed in cell.seeds])

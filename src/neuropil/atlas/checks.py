@@ -107,6 +107,8 @@ def _lesion(study: Study, table: Table, resplit: tuple[int, int] | None) -> Chec
         raise AtlasError(
             f"{study.slug}: the lesion is judged on {on!r}, which metrics= does not describe; described are {', '.join(study.metrics)}."
         )
+    if len(table.seeds) < 2:
+        return Check("lesion", asked, "one seed has no interval", None)
     found = estimate(table.values(primary.a, on), table.values(lesion.arm, on), study.metrics[on], resplit)
     said = f"cost {found.effect:.4g} [{found.interval[0]:.4g}, {found.interval[1]:.4g}]"
     return Check("lesion", asked, said, found.interval[0] > 0 and found.effect >= lesion.at_least)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,13 @@ class Source:
 
     slug: str
     file: Path
+
+    @property
+    def reference(self) -> str:
+        """What a user types to name it: the slug, or the path of a user's own file."""
+        if PACKAGE in self.file.parents:
+            return self.slug
+        return str(self.file.relative_to(Path.cwd()) if Path.cwd() in self.file.parents else self.file)
 
     @property
     def folder(self) -> Path:
@@ -49,6 +57,13 @@ class Source:
         except ImportError as error:
             raise AtlasError(
                 f"{self.file.name} needs {error.name or error}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
+            ) from error
+        except (AtlasError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(self.file)), "?")
+            raise AtlasError(
+                f"{self.file.name} could not be loaded (line {line}, {type(error).__name__}: {error}); mend it and run again."
             ) from error
         study = getattr(module, "study", None)
         if not isinstance(study, Study):

@@ -62,7 +62,7 @@ def read(folder: Path, number: int | None = None) -> Registration:
     number = number or count(folder)
     if number == 0:
         raise AtlasError(
-            f"{folder.name} is not registered; run `neuropil tune {folder.name}`, `neuropil register {folder.name}` and commit, or explore with --seeds 0:10."
+            f"{folder.name} is not registered; run `neuropil tune` and `neuropil register` on it and commit, or explore with --seeds 0:10."
         )
     path = path_of(folder, number)
     record = read_json(path)
@@ -74,7 +74,7 @@ def read(folder: Path, number: int | None = None) -> Registration:
         raise AtlasError(f"{path} is not a registration; restore it from git.") from None
     if sha256(found.frozen) != found.hash or derive_seeds(found.hash, len(found.seeds)) != found.seeds:
         raise AtlasError(
-            f"{path} was edited by hand: its contents do not give its hash; restore it from git, or amend with `neuropil register {folder.name} --amend REASON`."
+            f"{path} was edited by hand: its contents do not give its hash; restore it from git, or amend with `neuropil register --amend REASON`."
         )
     return found
 
@@ -170,10 +170,10 @@ def check_current(source: Source, study: Study, registration: Registration, dige
         todo = (
             f"amend it: `neuropil register {study.slug} --amend REASON`"
             if looks
-            else f"register again: `neuropil register {study.slug}` (no look was taken)"
+            else f"register again: `neuropil register {source.reference}` (no look was taken)"
         )
         if changed == ["code"] and looks:
-            todo = f"see whether its numbers moved: `neuropil refresh {study.slug}`"
+            todo = f"see whether its numbers moved: `neuropil refresh {source.reference}`"
         raise AtlasError(f"{study.slug} changed since its registration in {', '.join(changed)}; {todo}.")
     return registration.code
 
@@ -214,7 +214,7 @@ def _tuning(source: Source, study: Study, budget: str, fingerprint: dict[str, di
     record = read_json(path).get(budget) if path.exists() else None
     if record is None:
         raise AtlasError(
-            f"{study.slug} has no tuning at the {budget} budget; run `neuropil tune {study.slug} --budget {budget}` (it also measures the spread that n follows from)."
+            f"{study.slug} has no tuning at the {budget} budget; run `neuropil tune {source.reference} --budget {budget}` (it also measures the spread that n follows from)."
         )
     if record["edges"]:
         raise AtlasError(
@@ -223,10 +223,12 @@ def _tuning(source: Source, study: Study, budget: str, fingerprint: dict[str, di
     space = {name: list(grid.values) for name, grid in study.tune.grids.items()} if study.tune else {}
     if record["space"] != space:
         raise AtlasError(
-            f"{study.slug}: its tuning space changed since it was tuned; run `neuropil tune {study.slug} --budget {budget}` again."
+            f"{study.slug}: its tuning space changed since it was tuned; run `neuropil tune {source.reference} --budget {budget}` again."
         )
     if moved := agrees(record["fingerprint"], fingerprint):
-        raise AtlasError(f"{study.slug} changed since it was tuned ({moved}); run `neuropil tune {study.slug} --budget {budget}` again.")
+        raise AtlasError(
+            f"{study.slug} changed since it was tuned ({moved}); run `neuropil tune {source.reference} --budget {budget}` again."
+        )
     found: dict[str, Any] = record
     return found
 

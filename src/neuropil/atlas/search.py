@@ -18,137 +18,28 @@ from neuropil.atlas.catalogue import Row, rows
 _WEIGHTS = {"title": 2.5, "tags": 3.0, "slug": 2.0, "claim": 1.0, "parts": 0.7}
 _K1, _B = 1.2, 0.6
 _WORD, _CONCEPT, _RELATED = 1.0, 1.2, 0.3
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words of a text, accents dropped, ``CamelCase`` and hyphens split."""
+    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text)
+    return re.findall(r"[a-z]+|\d+", text.lower())
+
+
 _STOP = frozenset(
-    [
-        "a",
-        "about",
-        "after",
-        "again",
-        "all",
-        "also",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "be",
-        "been",
-        "by",
-        "can",
-        "do",
-        "does",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "how",
-        "i",
-        "in",
-        "instead",
-        "into",
-        "is",
-        "it",
-        "its",
-        "let",
-        "make",
-        "makes",
-        "made",
-        "making",
-        "many",
-        "me",
-        "more",
-        "most",
-        "much",
-        "my",
-        "not",
-        "of",
-        "off",
-        "on",
-        "one",
-        "only",
-        "or",
-        "other",
-        "our",
-        "out",
-        "paper",
-        "papers",
-        "s",
-        "same",
-        "she",
-        "so",
-        "some",
-        "study",
-        "such",
-        "than",
-        "that",
-        "the",
-        "their",
-        "them",
-        "then",
-        "they",
-        "this",
-        "those",
-        "to",
-        "up",
-        "use",
-        "used",
-        "using",
-        "via",
-        "versus",
-        "very",
-        "vs",
-        "was",
-        "we",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "whose",
-        "why",
-        "will",
-        "with",
-        "without",
-        "you",
-    ]
+    words(
+        "a about after again all also an and any are as at be been by can do does for from had has have how i in instead into is it its let "
+        "make makes made making many me more most much my not of off on one only or other our out paper papers s same she so some study such "
+        "than that the their them then they this those to up use used using via versus very vs was we what when where which who whose why "
+        "will with without you"
+    )
 )
-_SUFFIXES = [
-    "isations",
-    "isation",
-    "ations",
-    "ation",
-    "ities",
-    "ity",
-    "ings",
-    "ing",
-    "ions",
-    "ion",
-    "ness",
-    "ments",
-    "ment",
-    "ically",
-    "ical",
-    "ally",
-    "ies",
-    "ied",
-    "ers",
-    "er",
-    "ors",
-    "or",
-    "ed",
-    "es",
-    "us",
-    "um",
-    "al",
-    "ic",
-    "ive",
-    "ly",
-    "s",
-    "e",
-    "y",
-]
+_SKIP = frozenset(words("a an the of its their my our your"))
+_SUFFIXES = words(
+    "isations isation ations ation ities ity ings ing ions ion ness ments ment ically ical ally ies ied ers er ors or ed es us um al ic ive "
+    "ly s e y"
+)
 
 
 @dataclass(frozen=True)
@@ -171,13 +62,6 @@ def stem(word: str) -> str:
                 word = word[:-1]
             break
     return word
-
-
-def words(text: str) -> list[str]:
-    """Lower-case words of a text, accents dropped, ``CamelCase`` and hyphens split."""
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text)
-    return re.findall(r"[a-z]+|\d+", text.lower())
 
 
 @dataclass(frozen=True)
@@ -210,7 +94,7 @@ def lexicon() -> _Lexicon:
     related: dict[str, set[str]] = defaultdict(set)
     for name, entry in plain.items():
         for term in (name, *entry["terms"]):
-            phrases[tuple(stem(word) for word in words(term) if word not in _STOP)].add(name)
+            phrases[tuple(_run(term))].add(name)
         for near in entry["near"]:
             related[name].add(near)
             related[near].add(name)
@@ -224,6 +108,11 @@ def lexicon() -> _Lexicon:
 
 def _stems(text: str) -> list[str]:
     return [stem(word) for word in words(text) if word not in _STOP]
+
+
+def _run(text: str) -> list[str]:
+    """The stems in which concepts are found: articles and possessives alone are left out, so that a phrase keeps its sense."""
+    return [stem(word) for word in words(text) if word not in _SKIP]
 
 
 @dataclass(frozen=True)
@@ -264,7 +153,7 @@ def _index() -> _Index:
                 length += len(stems)
                 for token in stems:
                     tally[token] += 1
-                for concept in {concept for concept, _ in lexicon().find(stems)}:
+                for concept in {concept for concept, _ in lexicon().find(_run(text))}:
                     tally["concept:" + concept] += 1
             counts[number, name] = tally
             lengths[name].append(length)
@@ -283,8 +172,8 @@ def _spelling(word: str, index: _Index) -> str:
     """The word itself where it is known, else the nearest known word, else itself."""
     if word in _STOP or len(word) < 4 or stem(word) in index.postings or word in index.spelled:
         return word
-    close = get_close_matches(word, index.spelled, n=1, cutoff=0.8)
-    return close[0] if close else word
+    close = get_close_matches(word, index.spelled, n=3, cutoff=0.84)
+    return next((other for other in close if other[0] == word[0]), word)
 
 
 def search(query: str, k: int = 20) -> list[Hit]:
@@ -294,19 +183,20 @@ def search(query: str, k: int = 20) -> list[Hit]:
     A word that the catalogue does not know is read as the nearest one that it does, and ``why`` says so.
     """
     index = _index()
-    given = [word for word in words(query) if word not in _STOP]
+    given = [word for word in words(query) if word not in _SKIP]
     read = [_spelling(word, index) for word in given]
     stems = [stem(word) for word in read]
     tokens: dict[str, tuple[float, str]] = {}
     for before, word, token in zip(given, read, stems, strict=True):
-        tokens.setdefault(token, (_WORD, word if before == word else f"{word} (for {before})"))
+        if word not in _STOP:
+            tokens.setdefault(token, (_WORD, word if before == word else f"{word} (for {before})"))
     named = {concept: " ".join(read[start:stop]) for concept, (start, stop) in lexicon().find(stems)}
     for concept, said in named.items():
-        label = concept if stem(concept) == stem(said) else f"{said}: {concept}"
+        label = concept if _run(concept) == _run(said) else f"{said} -> {concept}"
         tokens["concept:" + concept] = (_CONCEPT, label)
     for concept, said in named.items():
         for near in sorted(lexicon().related.get(concept, ())):
-            tokens.setdefault("concept:" + near, (_RELATED, f"near {said}: {near}"))
+            tokens.setdefault("concept:" + near, (_RELATED, f"{said} ~ {near}"))
     scores: dict[int, float] = defaultdict(float)
     reasons: dict[int, list[tuple[float, str]]] = defaultdict(list)
     for token, (weight, label) in tokens.items():

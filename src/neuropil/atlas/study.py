@@ -302,7 +302,7 @@ class Study:
 
     slug: str
     title: str = ""
-    cites: str
+    cites: str = ""
     claim: str
     fidelity: Fidelity
     scale: Scale

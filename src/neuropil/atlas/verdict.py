@@ -29,8 +29,8 @@ _ROUNDING = 1e-9
 class Estimate:
     """The benefit of arm a over arm b: mean (or median of ranks), 95 % and 90 % intervals, two-sided p, and what they rest on.
 
-    ``scale`` is ``raw`` (the metric's units) or ``log`` (natural logarithm of a ratio). ``spread`` is the standard deviation over seeds.
-    ``variance_of_mean`` is spread squared times this: 1/n, or 1/n + test/train under overlapping splits.
+    ``scale`` is ``raw`` (the metric's units) or ``log`` (natural logarithm of a ratio). ``spread`` is the standard deviation over seeds,
+    ``overlap`` is test/train where every seed draws its split from one pool, else 0.
     """
 
     kind: Kind
@@ -47,13 +47,14 @@ class Estimate:
     note: str = ""
 
     def prediction(self, n: int) -> Interval | None:
-        """Give the interval in which the estimate of ``n`` fresh seeds falls with probability 95 %, if nothing but the seeds changed.
+        """Give the interval in which the estimate of ``n`` fresh seeds on the same data falls with probability 95 %.
 
-        Equation: d -+ t(0.975, n0 - 1) * spread * sqrt(1/n0 + 1/n + 2 * overlap). ``None`` where the method has no such interval.
+        Equation: d -+ t(0.975, n0 - 1) * spread * sqrt(1/n0 + 1/n); what overlapping splits share cancels, since the data are the same.
+        ``None`` where the method has no such interval.
         """
         if self.kind in ("success", "exact") or self.method.startswith("signed ranks") or self.n < 2:
             return None
-        half = _t_quantile(0.975, self.n - 1) * self.spread * math.sqrt(1 / self.n + 1 / n + 2 * self.overlap)
+        half = _t_quantile(0.975, self.n - 1) * self.spread * math.sqrt(1 / self.n + 1 / n)
         return (self.effect - half, self.effect + half)
 
 

@@ -1,0 +1,48 @@
+"""Refresh: carry results whose code changed without moving a number, say which are stale, run what is registered and pending."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from neuropil.atlas.fingerprint import agrees
+from neuropil.atlas.index import latest_result, stale
+from neuropil.atlas.ledger import Ledger
+from neuropil.atlas.loading import Source
+from neuropil.atlas.registration import count
+from neuropil.atlas.run import fingerprint, smoke
+from neuropil.atlas.store import Store
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What became of one study: ``fresh``, ``carried``, ``stale``, ``pending`` (registered, not run) or ``never run``; and its last cost."""
+
+    slug: str
+    state: str
+    said: str
+    seconds: float = 0.0
+
+
+def refresh(source: Source, *, digests: Callable[[Source], Mapping[str, str]], store: Store) -> Refreshed:
+    """Bring one study up to date as far as that costs no look; a carried result is recorded in the ledger."""
+    result = latest_result(source.folder)
+    registered = count(source.folder)
+    if result is None:
+        return Refreshed(
+            source.slug, "pending" if registered else "never run", "registered, no result yet" if registered else "not registered"
+        )
+    seconds = float(result["provenance"]["seconds"])
+    if result["registration"]["number"] < registered:
+        return Refreshed(source.slug, "pending", f"registration {registered} has no result yet", seconds)
+    if not stale(source, result):
+        return Refreshed(source.slug, "fresh", "the code is the result's own, or known to give its numbers", seconds)
+    study = source.load()
+    moved = agrees(result["fingerprint"], fingerprint(study, smoke(source, study, digests=digests(source), store=store)))
+    if moved:
+        todo = f"amend and run: `neuropil register {source.slug} --amend REASON`, commit, `neuropil run {source.slug}`"
+        return Refreshed(source.slug, "stale", f"{moved}; {todo}", seconds)
+    Ledger(source.folder).append(
+        "carried", registration=result["registration"]["number"], code=source.code, result_code=result["provenance"]["code"]
+    )
+    return Refreshed(source.slug, "carried", "the code changed and the fingerprint still matches; recorded in the ledger", seconds)
