@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import socket
 import sys
@@ -190,6 +191,15 @@ def test_a_data_set_without_an_address_says_how_to_get_it() -> None:
         data.DataError, match=r"celegans_connectome is not on this machine; put celegans_connectome.npz into .*\$NEUROPIL_DATA"
     ):
         data.load("celegans_connectome")
+
+
+@pytest.mark.parametrize(("name", "extra"), [("digits", "atlas"), ("photographs", "photographs"), ("basic_motions", "timeseries")])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch, name: str, extra: str) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
+    assert not data.packaged(name)
+    assert data.status(name).where == "not here"
+    with pytest.raises(data.DataError, match=rf'{name} is not on this machine; install .*: pip install "neuropil\[{extra}\]"'):
+        data.load(name)
 
 
 def test_canonical_cifar_is_not_replaced_by_the_lossy_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -73,18 +73,20 @@ class Transformer(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if (vocabulary is None) == (inputs is None):
-            raise ValueError("A Transformer reads tokens or vectors: give vocabulary= or inputs=, exactly one of them.")
-        if min(outputs, vocabulary or 1, inputs or 1, width, heads, layers, context, expansion) < 1:
+        if min(outputs, *(n for n in (vocabulary, inputs) if n is not None), width, heads, layers, context, expansion) < 1:
             raise ValueError("A Transformer needs outputs, width, heads, layers, context and expansion from 1 up; one below was given.")
         if width % heads:
             raise ValueError(
                 f"The width must be a multiple of the heads, {width} and {heads} were given; choose for example {heads * 16} and {heads}."
             )
         self.vocabulary, self.inputs, self.context = vocabulary, inputs, context
-        self.embed: nn.Module = (
-            nn.Embedding(vocabulary, width, device="meta").to_empty(device="cpu") if vocabulary is not None else _empty(inputs or 1, width)
-        )
+        self.embed: nn.Module
+        if vocabulary is not None and inputs is None:
+            self.embed = nn.Embedding(vocabulary, width, device="meta").to_empty(device="cpu")
+        elif inputs is not None and vocabulary is None:
+            self.embed = _empty(inputs, width)
+        else:
+            raise ValueError("A Transformer reads tokens or vectors: give vocabulary= or inputs=, exactly one of them.")
         self.positions = nn.Parameter(torch.empty(context, width))
         self.blocks = nn.ModuleList(Block(width, heads, expansion, causal) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
