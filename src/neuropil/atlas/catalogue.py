@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from neuropil.atlas.errors import AtlasError
 
@@ -85,8 +86,9 @@ def rows() -> tuple[Row, ...]:
     listed = ("authors", "parts", "mechanisms", "problems", "areas")
     found = []
     for line in lines:
-        plain = json.loads(line)
-        found.append(Row(**{name: tuple(plain[name]) if name in listed else plain[name] for name in names}))
+        plain: dict[str, Any] = json.loads(line)
+        values: dict[str, Any] = {name: tuple(plain[name]) if name in listed else plain[name] for name in names}
+        found.append(Row(**values))
     return tuple(found)
 
 
@@ -100,7 +102,7 @@ def nearest(text: str, n: int = 3) -> list[str]:
     wanted = text.strip().lower()
     spelled = {name: slug for slug, entry in _by_slug().items() for name in (entry.title.lower(), slug)}
     inside = sorted((slug for name, slug in spelled.items() if len(wanted) > 2 and wanted in name), key=len)
-    close = [spelled[name] for name in get_close_matches(wanted, spelled, n=2 * n, cutoff=0.5)]
+    close = [spelled[name] for name in get_close_matches(wanted, spelled, n=2 * n, cutoff=0.6)]
     close.sort(key=lambda slug: -SequenceMatcher(None, wanted, slug).ratio())
     return list(dict.fromkeys([*inside, *close]))[:n]
 

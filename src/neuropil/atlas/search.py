@@ -17,13 +17,13 @@ from neuropil.atlas.catalogue import Row, rows
 
 _WEIGHTS = {"title": 2.5, "tags": 3.0, "slug": 2.0, "claim": 1.0, "parts": 0.7}
 _K1, _B = 1.2, 0.6
-_WORD, _CONCEPT, _RELATED = 1.0, 1.2, 0.3
+_WORD, _CONCEPT, _RELATED = 1.0, 1.2, 0.45
 
 
 def words(text: str) -> list[str]:
     """Lower-case words of a text, accents dropped, ``CamelCase`` and hyphens split."""
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", text)
+    text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", " ", text)
     return re.findall(r"[a-z]+|\d+", text.lower())
 
 
@@ -37,8 +37,7 @@ _STOP = frozenset(
 )
 _SKIP = frozenset(words("a an the of its their my our your"))
 _SUFFIXES = words(
-    "isations isation ations ation ities ity ings ing ions ion ness ments ment ically ical ally ies ied ers er ors or ed es us um al ic ive "
-    "ly s e y"
+    "ations ation ities ity ings ing ions ion ness ments ment ically ical ally ies ied ers er ors or ed es us um al ic ive ly s e y"
 )
 
 
@@ -66,7 +65,7 @@ def stem(word: str) -> str:
 
 @dataclass(frozen=True)
 class _Lexicon:
-    names: tuple[str, ...]
+    terms: tuple[str, ...]
     phrases: dict[tuple[str, ...], frozenset[str]]
     longest: int
     related: dict[str, frozenset[str]]
@@ -99,7 +98,7 @@ def lexicon() -> _Lexicon:
             related[name].add(near)
             related[near].add(name)
     return _Lexicon(
-        names=tuple(plain),
+        terms=tuple(term for name, entry in plain.items() for term in (name, *entry["terms"])),
         phrases={phrase: frozenset(found) for phrase, found in phrases.items()},
         longest=max(map(len, phrases)),
         related={name: frozenset(found) for name, found in related.items()},
@@ -163,8 +162,7 @@ def _index() -> _Index:
         norm = 1 - _B + _B * lengths[name][number] / mean
         for token, count in tally.items():
             postings[token][number] += _WEIGHTS[name] * count / norm
-    for phrase in json.loads(Path(__file__).with_name("concepts.json").read_text(encoding="utf-8")).items():
-        spelled.update((word, stem(word)) for term in (phrase[0], *phrase[1]["terms"]) for word in words(term) if len(word) > 3)
+    spelled.update((word, stem(word)) for term in lexicon().terms for word in words(term) if len(word) > 3)
     return _Index({token: dict(found) for token, found in postings.items()}, spelled)
 
 
