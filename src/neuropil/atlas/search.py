@@ -22,7 +22,8 @@ _WORD, _CONCEPT, _RELATED = 1.0, 1.2, 0.45
 
 def words(text: str) -> list[str]:
     """Lower-case words of a text, accents dropped, ``CamelCase`` and hyphens split."""
-    text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    if not text.isascii():
+        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     text = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])|(?<=[A-Z])(?=[A-Z][a-z]{2})", " ", text)
     return re.findall(r"[a-z]+|\d+", text.lower())
 
