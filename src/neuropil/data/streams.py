@@ -48,6 +48,8 @@ class LabelSwapStream:
             raise ValueError(f"A batch is between 1 and {examples} samples, {batch} was given.")
         if not 0 <= swaps_per_epoch <= examples:
             raise ValueError(f"Swaps an epoch lie between 0 and the {examples} examples, {swaps_per_epoch} was given.")
+        if epochs < 1:
+            raise ValueError(f"A stream lasts at least one epoch, {epochs} was given.")
         self.batch = batch
         self.per_epoch = examples // batch * batch
         drawn = order.permutation(len(classes))[:examples]
@@ -77,7 +79,7 @@ class LabelSwapStream:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Give ``(index, labels)`` of one batch after the other."""
-        yield from zip(self.index.split(self.batch), self.labels.split(self.batch), strict=True)
+        yield from zip(self.index.view(-1, self.batch), self.labels.view(-1, self.batch), strict=True)
 
     def labels_at(self, samples: Tensor, moment: Tensor) -> Tensor:
         """Give today's labels of earlier samples: those of stream positions ``samples`` under the map in force at position ``moment``."""
