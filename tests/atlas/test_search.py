@@ -1,10 +1,10 @@
 """Search, measured on queries in other words than the papers': relevance.json, each query with the slugs that belong in its first ten.
 
-The 70 *tuning* queries shaped the lexicon, and say nothing about new ones (recall@10 is 0.97 on them). The 40 *held-out* queries were written
-after that, one for each of 40 rows drawn at random from the rest, mostly as half-remembered descriptions that avoid the paper's words, and
-the lexicon has not been changed for them. Recall@10 at first sight: 0.69. After repairs made for other reasons (misspelling correction
-that turned correct words into others, phrases that lost their sense without their small words, concepts for tags that had none): 0.64.
-An earlier set of 30 of the same sort, since moved to tuning, scored 0.57 at first sight. One person wrote queries and lexicon.
+*tuning*: 110 queries that shaped the lexicon, and so say nothing about new ones (recall@10 is 0.95 on them). *beside*: 40 written in the
+same sitting as the lexicon's last additions, which they may have coloured (0.81). *held out*: 40 written after the lexicon was frozen, one
+for each of 40 rows drawn at random from those that no query had named yet; nothing has been changed for them: 0.85.
+Earlier sets of this sort, since moved to tuning, scored 0.57 (30 queries, mostly riddles) and 0.69 (40) at first sight.
+One person wrote rows' tags, queries and lexicon, so a stranger's questions will do somewhat worse.
 """
 
 import json
@@ -28,19 +28,16 @@ def recall(queries):
 
 
 def test_the_relevance_sets_are_disjoint_and_name_real_rows():
-    tuning, held_out = RELEVANCE["tuning"], RELEVANCE["held out"]
-    assert (len(tuning), len(held_out)) == (70, 40)
-    assert not set(tuning) & set(held_out)
-    for wanted in (*tuning.values(), *held_out.values()):
-        assert all(row(slug) for slug in wanted)
+    sizes = {name: len(queries) for name, queries in RELEVANCE.items()}
+    assert sizes == {"tuning": 110, "beside": 40, "held out": 40}
+    assert len({query for queries in RELEVANCE.values() for query in queries}) == 190
+    for queries in RELEVANCE.values():
+        assert all(row(slug) for wanted in queries.values() for slug in wanted)
 
 
-def test_recall_on_the_tuning_queries():
-    assert recall(RELEVANCE["tuning"]) >= 0.93
-
-
-def test_recall_on_the_held_out_queries():
-    assert recall(RELEVANCE["held out"]) >= 0.58
+@pytest.mark.parametrize(("name", "floor"), [("tuning", 0.92), ("beside", 0.75), ("held out", 0.80)])
+def test_recall_at_ten(name, floor):
+    assert recall(RELEVANCE[name]) >= floor
 
 
 @pytest.mark.parametrize("entry", rows()[::7], ids=lambda entry: entry.slug)

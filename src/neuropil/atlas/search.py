@@ -44,7 +44,11 @@ _SUFFIXES = words(
 
 @dataclass(frozen=True)
 class Hit:
-    """One row found: its score (comparable within one search only) and why, the words and concepts that matched."""
+    """One row found: its score (comparable within one search only) and why, what matched, strongest first.
+
+    In ``why`` a plain word was found as such, ``said -> concept`` means the same in other words, ``said ~ concept`` is a near concept,
+    and ``word (for typed)`` is a spelling taken for what was typed.
+    """
 
     row: Row
     score: float
@@ -171,8 +175,8 @@ def _spelling(word: str, index: _Index) -> str:
     """The word itself where it is known, else the nearest known word, else itself."""
     if word in _STOP or len(word) < 4 or stem(word) in index.postings or word in index.spelled:
         return word
-    close = get_close_matches(word, index.spelled, n=3, cutoff=0.84)
-    return next((other for other in close if other[0] == word[0]), word)
+    close = get_close_matches(word, index.spelled, n=3, cutoff=0.85)
+    return next((other for other in close if other[0] == word[0] and abs(len(other) - len(word)) < 3), word)
 
 
 def search(query: str, k: int = 20) -> list[Hit]:
