@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from neuropil.atlas import Curve, Seed, Settings
+from neuropil.atlas import Curve, Seed, Settings, Table
 from neuropil.data import LabelSwapStream
 from neuropil.plasticity import HomeostaticLearningRate, after_update, lookahead
 from neuropil.studies.plasticity import homeostatic_nets as nets
@@ -290,3 +290,18 @@ def test_the_rates_of_the_figure_end_at_the_budgets():
 def test_a_litter_of_one_is_refused():
     with pytest.raises(ValueError, match="at least two networks"):
         run("homeostatic", networks=1)
+
+
+def test_the_figures_are_drawn_from_results_and_leave_the_background_free():
+    arms = ("homeostatic", "yoked", "constant", "random_matched")
+    table = Table([1000, 1001], {arm: run(arm, (1000, 1001), rates=(0, 3)) for arm in arms})
+    assert set(study.figures) == {"rates", "moments"}
+    drawn = {name: draw(table) for name, (_, draw) in study.figures.items()}
+    assert all(figure.patch.get_alpha() == 0 for figure in drawn.values())
+    left, middle, right = drawn["rates"].axes
+    assert len(left.lines) == 3
+    assert [text.get_text() for text in middle.get_legend().get_texts()] == ["homeostatic", "yoked", "constant", "random matched"]
+    assert {len(line.get_xdata()) for line in right.lines} == {3}
+    gains = drawn["moments"].axes[0].collections[-1].get_offsets()[:, 0]
+    accuracy = [table.values(arm, "online_accuracy") for arm in ("homeostatic", "yoked")]
+    assert gains.tolist() == pytest.approx([a - b for a, b in zip(*accuracy, strict=True)])
