@@ -11,18 +11,18 @@ from markupsafe import Markup
 Plain = Mapping[str, Any]
 
 MEANINGS = {
-    "supported": "The benefit is above zero and at least as large as the smallest difference that matters.",
-    "negligible": "Whatever difference there is, it is smaller than the smallest difference that matters.",
-    "reversed": "The difference goes the other way, by at least as much as matters.",
-    "undecided": "The interval allows both a difference that matters and none.",
+    "supported": "The 95 % interval lies above no effect, and the effect is at least the smallest difference that matters.",
+    "negligible": "The whole 90 % interval lies within the smallest difference that matters, either way.",
+    "reversed": "The 95 % interval lies below no effect, and the effect is at least the smallest difference that matters, the other way.",
+    "undecided": "The interval is compatible with more than one answer; more seeds or a sharper assay could tell.",
     "descriptive": "Numbers and figures are shown; the audit does not allow a verdict on them.",
-    "unverifiable": "The text gives no recoverable equations, so what was run cannot stand for it.",
+    "unverifiable": "What was run is shown for what it is; it carries no badge.",
     "exploratory": "An estimate from seeds anyone may choose; only a registered run gives a verdict.",
 }
 EQUAL_MEANINGS = {
-    "supported": "As claimed, whatever difference there is, it is smaller than the smallest difference that matters.",
-    "reversed": "Against the claim of no difference, there is one, and it is at least as large as what matters.",
-    "undecided": "The interval allows both a difference that matters and none.",
+    "supported": "The whole 90 % interval lies within the smallest difference that matters, either way.",
+    "reversed": "The 95 % interval leaves out no effect, and the difference is at least as large as what matters.",
+    "undecided": "The interval is compatible with more than one answer; more seeds or a sharper assay could tell.",
 }
 FIDELITY = {
     "code": "Read from the paper and its authors' code",
@@ -71,7 +71,7 @@ def text_of(value: float, places: int | None = None, *, signed: bool = False) ->
         written = f"{int(value):+,}" if signed else f"{int(value):,}"
     else:
         size = abs(value)
-        written = f"{value:,.0f}" if size >= 1e4 else f"{value:.4g}"
+        written = f"{value:,.0f}" if size >= 1e3 else f"{value:.4g}"
         written = f"+{written}" if signed and value > 0 else written
     if not any(digit in written for digit in "123456789"):
         written = written.lstrip("+-")
@@ -90,24 +90,38 @@ def interval(limits: Sequence[float] | None, places: int | None = None, *, signe
     return Markup("[{}, {}]").format(*(number(v, places, signed=signed) for v in limits))
 
 
-def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
-    """Give the mean and the standard deviation over seeds, ``None`` for one seed or where a run never got there."""
-    if not all(math.isfinite(v) for v in values):
-        finite = sorted(values)
-        return finite[len(finite) // 2], None
+def mean_of(values: Sequence[float]) -> float:
+    """Give the mean over seeds; the median (which may be ``inf``) where some run never got there."""
+    if all(math.isfinite(v) for v in values):
+        return math.fsum(values) / len(values)
+    return sorted(values)[len(values) // 2]
+
+
+def spread_of(values: Sequence[float]) -> float | None:
+    """Give the standard deviation over seeds; ``None`` for one seed, or where some run never got there."""
+    if len(values) < 2 or not all(math.isfinite(v) for v in values):
+        return None
     mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+    return math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def summary(values: Sequence[float], kind: str) -> Markup:
+    """Write an arm's values in short: mean and spread, successes out of seeds, or a median where some run never got there."""
+    if kind == "success":
+        return Markup("{} of {}").format(number(sum(values)), len(values))
+    if not all(math.isfinite(v) for v in values):
+        never = sum(math.isinf(v) for v in values)
+        return Markup("median {}, {} of {} never").format(number(mean_of(values)), never, len(values))
+    spread = spread_of(values)
+    if not spread:
+        return number(mean_of(values))
+    places = decimals(spread)
+    return Markup("{} \u00b1 {}").format(number(mean_of(values), places), number(spread, places))
 
 
 def probability(p: float) -> Markup:
     """Write a p-value with two figures."""
-    return (
-        Markup('<data value="{}">{}</data>').format(repr(p), "&lt; 0.0001" if p == 0 else f"{p:.2g}")
-        if p >= 1e-4
-        else Markup('<data value="{}">&lt; 0.0001</data>').format(repr(p))
-    )
+    return Markup('<data value="{}">{}</data>').format(repr(float(p)), "< 0.0001" if p < 1e-4 else f"{p:.2g}")
 
 
 class Shown:
@@ -166,18 +180,18 @@ class Shown:
         return Markup("{}\u00d7").format(written) if self.log else written
 
     def sentence(self) -> Markup:
-        """Say what was measured: ``learned was 0.031 share correct better than random on test accuracy``."""
+        """Say what was measured: ``Measured by test accuracy, learned was better than random by 0.031 share correct``."""
         a, b = self.plain["a"], self.plain["b"]
         if self.log:
             said = Markup("<b>{}</b> needed <b>{}\u00d7 {}</b> {} than <b>{}</b>").format(
                 a, number(max(self.effect, 1 / self.effect), 2), self._direction(self.effect >= 1), self.units, b
             )
         elif self.effect == 0:
-            said = Markup("<b>{}</b> and <b>{}</b> came out equal on {}").format(a, b, self.label)
+            said = Markup("Measured by {}, <b>{}</b> and <b>{}</b> came out equal").format(self.label, a, b)
         else:
             side = "better" if self.effect > 0 else "worse"
-            said = Markup("<b>{}</b> was <b>{}</b> {} <b>{}</b> than <b>{}</b> on {}").format(
-                a, number(abs(self.effect), self.places), self.units, side, b, self.label
+            said = Markup("Measured by {}, <b>{}</b> was {} than <b>{}</b> by <b>{}</b> {}").format(
+                self.label, a, side, b, number(abs(self.effect), self.places), self.units
             )
         return said
 
@@ -189,30 +203,29 @@ class Shown:
 
 
 def headline(result: Plain) -> str:
-    """Put the verdict into one sentence that claims no more than it may."""
-    word, scale = kind_of(result), at_scale(result)
+    """Put the verdict into one sentence that claims no more than it may; the badge above it carries the word and the scale."""
     equal = any(c["role"] == "primary" and c["relation"] == "equal" for c in result["contrasts"])
-    reading = "our reading of the claim" if result["fidelity"] == "reconstructed" else "the claim"
-    match word:
+    ours = result["fidelity"] == "reconstructed"
+    claim = "our reading of the claim" if ours else "the claim"
+    benefit = "The benefit, in our reading of the claim," if ours else "The claimed benefit"
+    match kind_of(result):
+        case "supported" if equal:
+            return f"As in {claim}, a difference that matters was not seen here."
         case "supported":
-            return (
-                f"Supported {scale}: {reading} holds here, by at least as much as matters."
-                if not equal
-                else (f"Supported {scale}: as in {reading}, no difference that matters was seen here.")
-            )
+            return f"{claim.capitalize()} holds here, by at least as much as matters."
         case "negligible":
-            return f"Negligible {scale}: a difference that matters was not seen here."
+            return f"{benefit} was not seen here: whatever difference there is, it is too small to matter."
+        case "reversed" if equal:
+            return f"Unlike in {claim}, a difference that matters was seen here."
         case "reversed":
-            if equal:
-                return f"Reversed {scale}: against {reading} of no difference, one that matters was seen here."
-            return f"Reversed {scale}: the benefit was not seen here; the difference went the other way."
+            return f"{benefit} was not seen here: the difference went the other way."
         case "undecided":
-            return f"Undecided {scale}: neither a difference that matters nor its absence was seen here."
+            return f"Neither {claim} nor its absence was seen clearly enough here."
         case "descriptive":
-            return f"Descriptive {scale}: numbers and figures, and no verdict."
+            return "Numbers and figures, and no verdict."
         case "unverifiable":
-            return f"Unverifiable {scale}: the text gives no recoverable equations, so no run of ours can speak for it."
-    return f"Exploratory, {scale}: an effect with its interval, and no verdict."
+            return "The text gives no recoverable equations, so no run of ours can speak for it."
+    return "This run is exploratory: it shows an effect and how sure it is, and it has no verdict."
 
 
 def meaning(result: Plain) -> str:
