@@ -22,7 +22,8 @@ def hoyer_sparsity(x: Tensor, dim: int = -1) -> Tensor:
     x = x.abs()
     x = x / x.amax(dim=dim, keepdim=True)
     ratio = x.sum(dim=dim) / torch.linalg.vector_norm(x, dim=dim)
-    return (math.sqrt(n) - ratio) / (math.sqrt(n) - 1.0)
+    sparsity: Tensor = (math.sqrt(n) - ratio) / (math.sqrt(n) - 1.0)
+    return sparsity
 
 
 class PopulationSparsity(NamedTuple):

@@ -3,6 +3,33 @@
 from neuropil.learning.backprop import Backprop
 from neuropil.learning.checkpoint import CheckpointError, load_checkpoint, restore, save_checkpoint
 from neuropil.learning.fit import History, Rule, fit
+from neuropil.learning.forward_forward import (
+    ForwardForward,
+    ForwardForwardLayer,
+    ForwardForwardState,
+    LabelStrip,
+    activities,
+    goodness_predict,
+    goodness_scores,
+)
 from neuropil.learning.progress import Bar, progress
 
-__all__ = ["Backprop", "Bar", "CheckpointError", "History", "Rule", "fit", "load_checkpoint", "progress", "restore", "save_checkpoint"]
+__all__ = [
+    "Backprop",
+    "Bar",
+    "CheckpointError",
+    "ForwardForward",
+    "ForwardForwardLayer",
+    "ForwardForwardState",
+    "History",
+    "LabelStrip",
+    "Rule",
+    "activities",
+    "fit",
+    "goodness_predict",
+    "goodness_scores",
+    "load_checkpoint",
+    "progress",
+    "restore",
+    "save_checkpoint",
+]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -53,7 +52,8 @@ class ForwardForwardLayer(nn.Module):
         """Return the goodness of an activity, [..., out_features] -> [...]."""
         if self.goodness_kind == "squares":
             return h.square().sum(dim=-1)
-        return torch.linalg.vector_norm(h, ord=_ORDERS[self.goodness_kind], dim=-1)
+        norm: Tensor = torch.linalg.vector_norm(h, ord=_ORDERS[self.goodness_kind], dim=-1)
+        return norm
 
 
 @dataclass(frozen=True)
@@ -102,38 +102,38 @@ class LabelStrip:
         return torch.cat([x.new_zeros(len(x), self.classes), x], dim=1)
 
 
-def activities(layers: Iterable[nn.Module], x: Tensor) -> list[Tensor]:
+def activities(model: nn.Module, x: Tensor) -> list[Tensor]:
     """Return the activity of every layer, the first one first."""
     seen = []
-    for layer in layers:
+    for layer in model.children():
         x = layer(x)
         seen.append(x)
     return seen
 
 
-def goodness_scores(layers: Iterable[nn.Module], strip: LabelStrip, x: Tensor, *, skip: int = 0) -> Tensor:
+def goodness_scores(model: nn.Module, strip: LabelStrip, x: Tensor, *, skip: int = 0) -> Tensor:
     """Return how well each candidate label fits, summed over layers.
 
     Equation: ``score[b, c] = sum over layers l >= skip of softmax_c g_l(x_b with label c)``. Shapes: x [B, N] -> [B, classes].
     Source: tosato2023 (hinton2022 sums goodness without the softmax and skips the first layer).
     """
-    stack = forward_forward_layers(layers)
+    layers = forward_forward_layers(model)
     tried = torch.arange(strip.classes, device=x.device)
     paired = strip.write(x.repeat_interleave(strip.classes, 0), tried.repeat(len(x)))
     scores = x.new_zeros(len(x), strip.classes)
-    for layer, h in list(zip(stack, activities(stack, paired), strict=True))[skip:]:
+    for layer, h in list(zip(layers, activities(model, paired), strict=True))[skip:]:
         scores = scores + layer.goodness(h).view(len(x), strip.classes).softmax(dim=1)
     return scores
 
 
-def goodness_predict(layers: Iterable[nn.Module], strip: LabelStrip, x: Tensor, *, skip: int = 0) -> Tensor:
+def goodness_predict(model: nn.Module, strip: LabelStrip, x: Tensor, *, skip: int = 0) -> Tensor:
     """Return the label with the highest ``goodness_scores``, [B, N] -> [B]."""
-    return goodness_scores(layers, strip, x, skip=skip).argmax(dim=1)
+    return goodness_scores(model, strip, x, skip=skip).argmax(dim=1)
 
 
-def forward_forward_layers(model: Iterable[nn.Module]) -> list[ForwardForwardLayer]:
+def forward_forward_layers(model: nn.Module) -> list[ForwardForwardLayer]:
     """List the layers of a stack; raises ``TypeError`` if one has no goodness and ``ValueError`` if there is none."""
-    layers = list(model)
+    layers = list(model.children())
     for layer in layers:
         if not isinstance(layer, ForwardForwardLayer):
             raise TypeError(
@@ -178,13 +178,13 @@ class ForwardForward:
         if self.local and self.pooled == "sum":
             raise ValueError("A loss on the summed goodness is not local; set local=False, or pooled='layer'.")
 
-    def init(self, model: Iterable[nn.Module]) -> ForwardForwardState:
+    def init(self, model: nn.Module) -> ForwardForwardState:
         """Make the rule's state for this stack."""
         parameters = [p for layer in forward_forward_layers(model) for p in layer.parameters()]
         optimizer = torch.optim.AdamW(parameters, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
         return ForwardForwardState(optimizer, torch.Generator(parameters[0].device).manual_seed(self.seed))
 
-    def loss(self, model: Iterable[nn.Module], positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    def loss(self, model: nn.Module, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss and, per layer, mean goodness of positives minus that of negatives ([layers], detached)."""
         if positive.shape != negative.shape:
             raise ValueError(
@@ -202,14 +202,14 @@ class ForwardForward:
         return loss, (2 * sign * per_layer).mean(dim=1).detach()
 
     def step(
-        self, model: Iterable[nn.Module], batch: tuple[Tensor, Tensor], state: ForwardForwardState
-    ) -> tuple[ForwardForwardState, dict[str, float]]:
+        self, model: nn.Module, batch: tuple[Tensor, Tensor], state: ForwardForwardState
+    ) -> tuple[ForwardForwardState, dict[str, Tensor]]:
         """Learn from one batch; the metrics are the loss and the smallest goodness gap over layers."""
         x, labels = batch
         positive = self.strip.write(x, labels)
         negative = self.strip.write(x, self.strip.wrong(labels, state.generator))
         loss, gap = self.loss(model, positive, negative)
         state.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         state.optimizer.step()
-        return state, {"loss": loss.item(), "goodness_gap": gap.min().item()}
+        return state, {"loss": loss.detach(), "goodness_gap": gap.min()}

@@ -1,0 +1,126 @@
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from neuropil.atlas import Curve, Matrix, Seed, Settings, Table
+from neuropil.learning import LabelStrip, activities
+from neuropil.studies.learning import forward_forward_ensembles as ensembles
+from neuropil.studies.learning.forward_forward_ensembles import Net, accuracy, study, wall
+
+SMOKE = Settings("smoke", study.budgets["smoke"])
+SEED = Seed(1000)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return {name: study.compute(Settings(name, arm), SMOKE, [SEED])[0] for name, arm in study.arms.items()}
+
+
+def numbers(outcome):
+    return {name: value for name, value in outcome.items() if not isinstance(value, Curve | Matrix)}
+
+
+@pytest.mark.parametrize("arm", list(study.arms))
+def test_every_arm_returns_the_declared_metrics(outcomes, arm):
+    found = numbers(outcomes[arm])
+    assert set(found) == set(study.metrics)
+    assert all(math.isfinite(value) for value in found.values())
+
+
+def test_off_is_the_untrained_net_exactly(outcomes):
+    assert numbers(outcomes["off"]) == numbers(outcomes["untrained"])
+    assert numbers(outcomes["forward_forward"]) != numbers(outcomes["untrained"])
+
+
+def test_arms_differ_and_are_matched(outcomes):
+    hoyer = {name: outcomes[name]["hoyer_neutral"] for name in study.arms if name != "off"}
+    assert len(set(hoyer.values())) == len(hoyer)
+    first, control = outcomes["forward_forward"], outcomes["cross_entropy"]
+    assert first["steps"] == control["steps"] == SMOKE.steps
+    assert first["samples"] == control["samples"] == 2 * SMOKE.batch * SMOKE.steps
+    desk = Settings("desk", study.budgets["desk"])
+    sizes = [
+        sum(p.numel() for p in part.parameters())
+        for net in [Net(arm_of("cross_entropy"), desk, 196, LabelStrip(), torch.Generator())]
+        for part in (net.stack, net)
+    ]
+    assert 1 < sizes[1] / sizes[0] < 1.05
+
+
+def arm_of(name, **settings):
+    return Settings(name, {**study.arms[name], **settings})
+
+
+def net_of(name, inputs=12, seed=0):
+    budget = Settings("tiny", {"width": 16, "depth": 2})
+    return Net(arm_of(name), budget, inputs, LabelStrip(), torch.Generator().manual_seed(seed))
+
+
+def test_the_neutral_strip_carries_no_label():
+    """Whatever the labels are, all inputs are the same, and each label's unit in the strip is as far from it as any other's."""
+    strip, x = LabelStrip(), torch.rand(4, 12)
+    neutral = strip.neutral(x)[:, :10]
+    assert torch.equal(neutral, neutral[:1, :1].expand(4, 10))
+    distance = torch.stack([(strip.write(x, torch.full((4,), c))[:, :10] - neutral).norm(dim=1) for c in range(10)])
+    assert_close(distance, distance[:1, :1].expand(10, 4))
+
+
+def test_sparsity_under_the_neutral_strip_ignores_labels():
+    net, x = net_of("forward_forward"), torch.rand(30, 12)
+    y = torch.arange(30) % 10
+    first, second = (ensembles.measure(net, LabelStrip(), x, labels, SEED) for labels in (y, (y + 3) % 10))
+    assert first["hoyer_neutral"] == second["hoyer_neutral"]
+    assert first["hoyer_true"] != second["hoyer_true"]
+
+
+def test_arms_share_their_first_weights_and_data():
+    for name in study.arms:
+        assert torch.equal(net_of(name).stack[1].weight, net_of("untrained").stack[1].weight)
+    one, two = (ensembles.task(SMOKE, seed) for seed in (SEED, Seed(1001)))
+    assert torch.equal(one.train[0], ensembles.task(SMOKE, SEED).train[0])
+    assert not torch.equal(one.test[0], two.test[0])
+    rows = [tuple(row) for part in one for row in part[0].tolist()]
+    assert len(rows) == sum(SMOKE.splits)
+    assert all(float(part[0].min()) >= 0 and float(part[0].max()) <= 1 for part in one)
+
+
+def test_accuracy_by_head_reads_the_neutral_strip():
+    net = net_of("cross_entropy")
+    x = torch.rand(40, 12)
+    by_hand = net.head(torch.nn.functional.normalize(activities(net.stack, LabelStrip().neutral(x))[-1], dim=1)).argmax(1)
+    assert accuracy(net, arm_of("cross_entropy"), LabelStrip(), (x, by_hand)) == 1.0
+    assert accuracy(net, arm_of("cross_entropy"), LabelStrip(), (x, (by_hand + 1) % 10)) == 0.0
+
+
+def test_the_sparse_control_is_sparser(outcomes):
+    assert outcomes["cross_entropy_l1"]["hoyer_neutral"] > outcomes["cross_entropy"]["hoyer_neutral"] + 0.05
+
+
+def test_wall_sorts_images_by_class_and_units_by_preference():
+    y = torch.tensor([2, 0, 1, 2, 0, 1])
+    h = torch.zeros(6, 4)
+    h[y == 2, 0] = 1.0
+    h[y == 0, 3] = 2.0
+    h[y == 1, 1] = 3.0
+    picture = wall(h, y, 3, rows=2)
+    assert picture.values == [[1, 0, 0, 0]] * 2 + [[0, 1, 0, 0]] * 2 + [[0, 0, 1, 0]] * 2
+
+
+def test_figures_draw_from_results_alone(outcomes):
+    from matplotlib.figure import Figure
+
+    table = Table([1000], {arm: [outcome] for arm, outcome in outcomes.items()})
+    few = Table([1000], {arm: [outcomes[arm]] for arm in ("forward_forward", "cross_entropy")})
+    for _, draw in study.figures.values():
+        for rows in (table, few):
+            assert isinstance(draw(rows), Figure)
