@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.errors import AtlasError, Interrupted
 
 if TYPE_CHECKING:
     from neuropil.atlas.loading import Source
@@ -47,10 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=arguments)
     except AtlasError as error:
         err.print(f"[red]neuropil:[/red] {_escaped(str(error))}", soft_wrap=True)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        err.print("Interrupted. Finished cells are kept; the same command goes on from there.")
-        sys.exit(130)
+        sys.exit(130 if isinstance(error, Interrupted) else 1)
     except Exception as error:
         if type(error).__name__ != "DataError":
             raise

@@ -15,10 +15,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection
 from typing import Any
 
-from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.errors import AtlasError, Interrupted
 from neuropil.atlas.files import sha256
 from neuropil.atlas.loading import Source, budget_settings, settings
 from neuropil.atlas.outcome import Table, decode, encode
@@ -109,8 +109,8 @@ def compute(
         return
     workers = 1 if alone else max(1, min(jobs, len(missing)))
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    with _environment(ONE_THREAD), ProcessPoolExecutor(workers, context, _begin_work, (stop,)) as pool:
+    ours, theirs = context.Pipe(duplex=False)
+    with _environment(ONE_THREAD), ProcessPoolExecutor(workers, context, _begin_work, (ours,)) as pool:
         try:
             waiting: dict[Future[None], Cell] = {pool.submit(_work, source, cell, store.root): cell for cell in missing}
             while waiting:
@@ -121,13 +121,15 @@ def compute(
                     done += 1
                     if watch:
                         watch(Done(done, len(cells), cell.arm.name, False))
+        except KeyboardInterrupt:
+            raise Interrupted("Interrupted; finished cells are kept, the same command goes on from there.") from None
         except BrokenProcessPool:
             raise AtlasError(
-                "A worker process died (out of memory, or killed); finished cells are kept, run the same command again, perhaps with fewer --jobs."
+                "A worker process died (killed, out of memory, or started from a script without `if __name__ == '__main__':`); finished cells are kept, run the same again, perhaps with fewer jobs."
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            stop.set()
+            theirs.close()
 
 
 def table(cells: Sequence[Cell], store: Store, arms: Sequence[str], seeds: Sequence[int]) -> tuple[Table, dict[str, list[float]]]:
@@ -167,13 +169,13 @@ def _work(source: Source, cell: Cell, root: Any) -> None:
     Store(root).put(cell.key, {"outcomes": [encode(outcome) for outcome in outcomes], "seconds": seconds})
 
 
-def _begin_work(stop: Event) -> None:
+def _begin_work(lifeline: Connection) -> None:
+    """Leave Ctrl-C to the parent, and end with it: its end of the pipe closes when the run stops and when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
 
     def leave_with_parent() -> None:
-        while not stop.wait(0.2) and (parent is None or parent.is_alive()):
-            pass
+        with contextlib.suppress(EOFError, OSError):
+            lifeline.recv_bytes()
         os._exit(1)
 
     threading.Thread(target=leave_with_parent, daemon=True).start()

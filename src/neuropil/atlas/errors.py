@@ -3,3 +3,7 @@
 
 class AtlasError(Exception):
     """What was given, what is accepted, what to do; the command line prints it and exits with 1."""
+
+
+class Interrupted(AtlasError):
+    """Ctrl-C in mid-run: finished cells are kept; the command line exits with 130."""
