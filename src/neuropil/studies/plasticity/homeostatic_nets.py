@@ -330,7 +330,7 @@ def _pool(name: str) -> tuple[Tensor, Tensor]:
     """Pictures as rows in [0, 1], and their classes."""
     data = load(name)
     images, labels, white = (data.train_images, data.train_labels, 255) if name == "mnist" else (data.images, data.labels, 16)
-    return torch.from_numpy(images.reshape(len(images), -1)).float() / white, torch.from_numpy(labels).long()
+    return torch.from_numpy(images.reshape(len(images), -1)).float().div_(white), torch.from_numpy(labels).long()
 
 
 def _mean(values: Tensor) -> float:
