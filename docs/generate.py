@@ -1,4 +1,7 @@
-"""Write the generated parts of the README, its table of verdicts and its picture, from the committed results; ``--check`` only compares."""
+"""Write the generated parts of the README (verdicts and picture, from the committed results) and of CONTRIBUTING (the example study).
+
+``--check`` only compares, and exits 1 where something is out of date.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,6 @@ from neuropil.atlas.pages.wording import Shown
 from neuropil.atlas.verdict import benjamini_hochberg
 
 ROOT = Path(__file__).resolve().parent.parent
-START, END = "<!-- verdicts:start -->", "<!-- verdicts:end -->"
 FIDELITY = {"code": "paper and code", "paper": "paper", "reconstructed": "our reading", "unverifiable": "no recoverable equations"}
 BADGES = ("supported", "negligible", "reversed", "undecided")
 SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
@@ -138,19 +140,24 @@ def block(studies: Sequence[Sequence[Mapping[str, Any]]], results: Path) -> str:
 
 def expected(root: Path) -> dict[Path, str | None]:
     """Give what every generated file should hold; ``None`` for one that should not be there. Raises ``AtlasError`` without the markers."""
-    readme = root / "README.md"
-    text = readme.read_text(encoding="utf-8") if readme.exists() else ""
-    before, start, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not start or not end:
-        raise AtlasError(
-            f"{readme} lacks the markers {START} and {END}; add both, each on a line of its own, where the verdicts should stand."
-        )
     studies = committed(root / "results")
-    files: dict[Path, str | None] = {readme: f"{before}{START}\n{block(studies, root / 'results')}\n{END}{after}"}
+    example = (root / "docs" / "examples" / "sparse_expansion.py").read_text(encoding="utf-8")
+    files: dict[Path, str | None] = {
+        root / "README.md": _between(root / "README.md", "verdicts", block(studies, root / "results")),
+        root / "CONTRIBUTING.md": _between(root / "CONTRIBUTING.md", "example", f"```python\n{example}```"),
+    }
     for theme in THEMES:
         files[root / "docs" / "figures" / f"verdicts-{theme}.svg"] = picture(studies, theme) if studies else None
     return files
+
+
+def _between(file: Path, name: str, text: str) -> str:
+    start, end = f"<!-- {name}:start -->", f"<!-- {name}:end -->"
+    before, found, rest = (file.read_text(encoding="utf-8") if file.exists() else "").partition(start)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise AtlasError(f"{file} lacks the markers {start} and {end}; add both, each on a line of its own, where the text should stand.")
+    return f"{before}{start}\n{text}\n{end}{after}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from neuropil.atlas.errors import AtlasError, Interrupted
+from neuropil.atlas.errors import AtlasError, InterruptionError
 
 if TYPE_CHECKING:
     from neuropil.atlas.loading import Source
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(args=arguments)
     except AtlasError as error:
         err.print(f"[red]neuropil:[/red] {_escaped(str(error))}", soft_wrap=True)
-        sys.exit(130 if isinstance(error, Interrupted) else 1)
+        sys.exit(130 if isinstance(error, InterruptionError) else 1)
     except Exception as error:
         if type(error).__name__ != "DataError":
             raise

@@ -18,7 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
 from typing import Any
 
-from neuropil.atlas.errors import AtlasError, Interrupted
+from neuropil.atlas.errors import AtlasError, InterruptionError
 from neuropil.atlas.files import sha256
 from neuropil.atlas.loading import Source, budget_settings, settings
 from neuropil.atlas.outcome import Table, decode, encode
@@ -122,7 +122,7 @@ def compute(
                     if watch:
                         watch(Done(done, len(cells), cell.arm.name, False))
         except KeyboardInterrupt:
-            raise Interrupted("Interrupted; finished cells are kept, the same command goes on from there.") from None
+            raise InterruptionError("Interrupted; finished cells are kept, the same command goes on from there.") from None
         except BrokenProcessPool:
             raise AtlasError(
                 "A worker process died (killed, out of memory, or started from a script without `if __name__ == '__main__':`); finished cells are kept, run the same again, perhaps with fewer jobs."

@@ -5,5 +5,5 @@ class AtlasError(Exception):
     """What was given, what is accepted, what to do; the command line prints it and exits with 1."""
 
 
-class Interrupted(AtlasError):
+class InterruptionError(AtlasError):
     """Ctrl-C in mid-run: finished cells are kept; the command line exits with 130."""

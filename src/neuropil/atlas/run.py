@@ -14,7 +14,7 @@ from typing import Any
 
 from neuropil.atlas.cells import Watcher, compute, plan, table, versions
 from neuropil.atlas.checks import Check, audit, blocking, lesion_costs_on_primary, refuse_identical, refuse_nan, unmatched
-from neuropil.atlas.errors import AtlasError, Interrupted
+from neuropil.atlas.errors import AtlasError, InterruptionError
 from neuropil.atlas.files import source_root, write_json, write_text
 from neuropil.atlas.ledger import Ledger
 from neuropil.atlas.loading import Source, tuned
@@ -127,7 +127,7 @@ def _report(
         found, seconds = _measure(source, study, budget, default_arms(study, budget), registration.seeds, digests, store, jobs, watch)
         smoked = smoke(source, study, digests=digests, store=store)
         result = _assemble(source, study, budget, found, seconds, smoked, digests, registration)
-    except Interrupted:
+    except InterruptionError:
         ledger.append("aborted", **facts, reason="interrupted")
         raise
     except AtlasError as error:
