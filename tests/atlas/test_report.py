@@ -381,10 +381,13 @@ def generate():
 def test_the_readme_is_generated_and_checked(tmp_path, generate, capsys):
     readme = tmp_path / "README.md"
     arguments = ["--root", str(tmp_path)]
+    (tmp_path / "docs" / "examples").mkdir(parents=True)
+    (tmp_path / "docs" / "examples" / "sparse_expansion.py").write_text("study = 1\n", encoding="utf-8")
+    (tmp_path / "CONTRIBUTING.md").write_text("<!-- example:start -->\n<!-- example:end -->\n", encoding="utf-8")
     readme.write_text("no markers\n", encoding="utf-8")
     assert generate.main(arguments) == 1
     assert "lacks the markers" in capsys.readouterr().err
-    readme.write_text(f"before\n{generate.START}\n{generate.END}\nafter\n", encoding="utf-8")
+    readme.write_text("before\n<!-- verdicts:start -->\n<!-- verdicts:end -->\nafter\n", encoding="utf-8")
     assert generate.main(arguments) == 0
     assert "No study has a committed result yet." in readme.read_text(encoding="utf-8")
     study = toy()
@@ -399,6 +402,7 @@ def test_the_readme_is_generated_and_checked(tmp_path, generate, capsys):
         assert generate.main([*arguments, "--check"]) == 0
     text = readme.read_text(encoding="utf-8")
     assert text.startswith("before\n")
+    assert "study = 1\n```" in (tmp_path / "CONTRIBUTING.md").read_text(encoding="utf-8")
     assert text.endswith("after\n")
     assert "**supported** at desk scale" in text
     assert "**reversed** at desk scale" in text
