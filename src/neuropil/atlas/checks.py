@@ -130,11 +130,13 @@ def _off(study: Study, smoke: Table | None) -> Check:
 
 
 def _matched(study: Study, table: Table) -> list[Check]:
-    checks = []
+    checks: list[Check] = []
     for contrast in study.contrasts:
         role = "matched" if contrast in study.primaries else "matched (secondary)"
         for match in contrast.matches:
             asked = f"{contrast.a} and {contrast.b}: {match}"
+            if any(check.asked == asked for check in checks):
+                continue
             if missing := _missing(table, contrast.a, contrast.b):
                 checks.append(Check(role, asked, missing, None))
                 continue
