@@ -16,13 +16,13 @@ from typing import Any
 from markupsafe import Markup
 
 from neuropil.atlas.catalogue import rows
+from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json, write_text
-from neuropil.atlas.ledger import Ledger
 from neuropil.atlas.pages.canvas import Canvas, Scale
 from neuropil.atlas.pages.tables import looks
 from neuropil.atlas.pages.wording import Shown
-from neuropil.atlas.verdict import benjamini_hochberg
+from neuropil.atlas.statistics.multiplicity import benjamini_hochberg
 
 ROOT = Path(__file__).resolve().parent.parent
 FIDELITY = {"code": "paper and code", "paper": "paper", "reconstructed": "our reading", "unverifiable": "no recoverable equations"}

@@ -20,9 +20,9 @@ def test_code_blocks_run(name, index, code, tmp_path, monkeypatch):
 
 
 def test_the_example_is_short_and_says_what_it_should(tmp_path, monkeypatch):
-    from neuropil.atlas.loading import find
-    from neuropil.atlas.run import run
-    from neuropil.atlas.store import Store
+    from neuropil.atlas.conduct.loading import find
+    from neuropil.atlas.conduct.run import run
+    from neuropil.atlas.conduct.store import Store
     from neuropil.data import load
 
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,7 @@ from rich.console import Console
 from neuropil.atlas.errors import AtlasError, InterruptionError
 
 if TYPE_CHECKING:
-    from neuropil.atlas.loading import Source
+    from neuropil.atlas.conduct.loading import Source
     from neuropil.atlas.study import Study
 
 NO_VERDICT = 3
@@ -100,7 +100,7 @@ def search(
     """Search the atlas by word and by meaning (mechanism, problem, brain area)."""
     from rich.table import Table as Grid
 
-    from neuropil.atlas.search import search as find
+    from neuropil.atlas.catalogue.search import search as find
 
     text = " ".join(query)
     hits = find(text, most)
@@ -170,10 +170,10 @@ def run(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.", metavar="FILE", dir_okay=False)] = None,
 ) -> None:
     """Run a study. Finished cells are never run again; Ctrl-C loses nothing."""
+    from neuropil.atlas.conduct.loading import budget_settings, find, settings
+    from neuropil.atlas.conduct.run import run as run_study
+    from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.files import write_json
-    from neuropil.atlas.loading import budget_settings, find, settings
-    from neuropil.atlas.run import run as run_study
-    from neuropil.atlas.store import Store
     from neuropil.atlas.terminal import progress, summary
 
     source = find(slug)
@@ -213,11 +213,12 @@ def run(
 @app.command()
 def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
     """Tune every arm on one grid (seeds 1000 and above), and measure the spread that the number of seeds follows from."""
-    from neuropil.atlas.loading import find
-    from neuropil.atlas.run import fingerprint, smoke
-    from neuropil.atlas.store import Store
+    from neuropil.atlas.conduct.loading import find
+    from neuropil.atlas.conduct.result import fingerprint
+    from neuropil.atlas.conduct.run import smoke
+    from neuropil.atlas.conduct.store import Store
+    from neuropil.atlas.conduct.tuning import tune as tune_study
     from neuropil.atlas.terminal import progress
-    from neuropil.atlas.tuning import tune as tune_study
 
     source = find(slug)
     study = source.load()
@@ -246,12 +247,13 @@ def register(
     ] = "",
 ) -> None:
     """Freeze contrasts, delta, n, arms, budget, tuning and data; the reporting seeds follow from the hash. Commit before you run."""
-    from neuropil.atlas.checks import audit
-    from neuropil.atlas.loading import budget_settings, find
-    from neuropil.atlas.registration import path_of
-    from neuropil.atlas.registration import register as register_study
-    from neuropil.atlas.run import fingerprint, smoke
-    from neuropil.atlas.store import Store
+    from neuropil.atlas.conduct.checks import audit
+    from neuropil.atlas.conduct.loading import budget_settings, find
+    from neuropil.atlas.conduct.registration import path_of
+    from neuropil.atlas.conduct.registration import register as register_study
+    from neuropil.atlas.conduct.result import fingerprint
+    from neuropil.atlas.conduct.run import smoke
+    from neuropil.atlas.conduct.store import Store
 
     source = find(slug)
     study = source.load()
@@ -280,10 +282,10 @@ def report(
     ] = None,
 ) -> None:
     """Write a study's page: one HTML file that needs no network."""
+    from neuropil.atlas.conduct.loading import find
     from neuropil.atlas.files import read_json
     from neuropil.atlas.index import latest_result
-    from neuropil.atlas.loading import find
-    from neuropil.atlas.report import write
+    from neuropil.atlas.pages.report import write
 
     source = find(slug)
     result = read_json(from_json) if from_json else latest_result(source.folder)
@@ -306,11 +308,11 @@ def tour(
 ) -> None:
     """Run the glance of up to five studies on data that installed packages carry, and write a page about them."""
     from neuropil.atlas.catalogue import rows, study_path
+    from neuropil.atlas.conduct.loading import Source
+    from neuropil.atlas.conduct.run import run as run_study
+    from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.index import latest_result
-    from neuropil.atlas.loading import Source
-    from neuropil.atlas.report import render_tour, write
-    from neuropil.atlas.run import run as run_study
-    from neuropil.atlas.store import Store
+    from neuropil.atlas.pages.report import render_tour, write
     from neuropil.atlas.terminal import progress, summary
     from neuropil.data import packaged
 
@@ -377,9 +379,9 @@ def refresh(
 ) -> None:
     """Carry results whose code changed without moving a number, run what is registered and pending (cheapest first), name what is stale."""
     from neuropil.atlas.catalogue import rows, study_path
-    from neuropil.atlas.loading import Source, find
-    from neuropil.atlas.refresh import refresh as refresh_one
-    from neuropil.atlas.store import Store
+    from neuropil.atlas.conduct.loading import Source, find
+    from neuropil.atlas.conduct.refresh import refresh as refresh_one
+    from neuropil.atlas.conduct.store import Store
 
     sources = [find(slug) for slug in slugs] if slugs else [Source(row.slug, file) for row in rows() if (file := study_path(row.slug))]
     store = Store()
@@ -437,9 +439,9 @@ def _row(slug: str) -> Any:
 
 def _page(source: Source, study: Study, result: dict[str, Any]) -> str:
     from neuropil.atlas.catalogue import cite as entry
+    from neuropil.atlas.conduct.ledger import Ledger
     from neuropil.atlas.files import read_json
-    from neuropil.atlas.ledger import Ledger
-    from neuropil.atlas.report import render
+    from neuropil.atlas.pages.report import render
 
     row = _row(source.slug)
     tuning = source.folder / "tuning.json"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from neuropil.atlas.loading import find
-from neuropil.atlas.run import fingerprint, run, smoke
-from neuropil.atlas.store import Store
+from neuropil.atlas.conduct.loading import find
+from neuropil.atlas.conduct.result import fingerprint
+from neuropil.atlas.conduct.run import run, smoke
+from neuropil.atlas.conduct.store import Store
 
 MINI = '''
 """A miniature study: a planted benefit of `boost` on a noisy score."""
@@ -68,15 +69,15 @@ class Bench:
         return self.folder / "results" / "mini"
 
     def tune(self):
-        from neuropil.atlas.tuning import tune
+        from neuropil.atlas.conduct.tuning import tune
 
         study = self.source.load()
         smoked = smoke(self.source, study, digests={}, store=self.store)
         return tune(self.source, study, "desk", digests={}, fingerprint=fingerprint(study, smoked), store=self.store)
 
     def register(self, amend: str = ""):
-        from neuropil.atlas.checks import audit
-        from neuropil.atlas.registration import register
+        from neuropil.atlas.conduct.checks import audit
+        from neuropil.atlas.conduct.registration import register
 
         study = self.source.load()
         smoked = smoke(self.source, study, digests={}, store=self.store)

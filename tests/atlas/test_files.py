@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from neuropil.atlas import AtlasError
+from neuropil.atlas.conduct.fingerprint import agrees, code_hash, parts
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.files import read_json, results_folder, write_text
-from neuropil.atlas.fingerprint import agrees, code_hash, parts
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.store import Store
 
 
 def full_disk(*_):
@@ -112,7 +112,7 @@ def test_the_code_hash_covers_imported_parts_where_they_are_defined(tmp_path):
     file.write_text("from neuropil.atlas import Study\nfrom neuropil.learning import fit\nfrom neuropil.data import load\n")
     found = set(parts(file))
     assert {"study", "neuropil.atlas.seeds", "neuropil.learning.fit", "neuropil.data.loading"} <= found
-    assert not any(name.startswith("neuropil.atlas.run") for name in found)
+    assert not any(name.startswith("neuropil.atlas.conduct.run") for name in found)
     assert "neuropil.learning.forward_forward" not in found
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from neuropil.atlas import AtlasError, Contrast, Curve, Gate, Grid, Match, Matrix, Metric, Seed, Settings, Table, Tune, contrasts
 from neuropil.atlas.expressions import Condition
-from neuropil.atlas.house import check_delta
 from neuropil.atlas.outcome import decode, encode
 from neuropil.atlas.seeds import EXPLORATORY_LIMIT, derive_seeds
+from neuropil.atlas.statistics.house import check_delta
 
 
 def test_sugar_reads_neighbours():

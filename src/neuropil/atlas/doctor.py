@@ -9,9 +9,9 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 
 from neuropil.atlas.catalogue import rows, study_path
+from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import cache_folder, committed_results, source_root
-from neuropil.atlas.ledger import Ledger
 
 EXTRAS = {
     "fast": ("numba",),

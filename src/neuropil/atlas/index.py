@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.catalogue import Row, rows, study_path
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.registration import count
 from neuropil.atlas.files import read_json
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.loading import Source
-from neuropil.atlas.registration import count
-from neuropil.atlas.verdict import benjamini_hochberg
+from neuropil.atlas.statistics.multiplicity import benjamini_hochberg
 
 VERDICTS = ("supported", "negligible", "reversed", "undecided", "descriptive", "unverifiable")
 

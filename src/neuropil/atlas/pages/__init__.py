@@ -1,1 +1,1 @@
-"""The report pages: wording, templates and style; ``neuropil.atlas.report`` puts them together."""
+"""The report pages: wording, templates and style; ``neuropil.atlas.pages.report`` puts them together."""

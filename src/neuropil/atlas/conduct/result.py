@@ -1,4 +1,4 @@
-"""Run a study: cells, contrasts, audit, verdict, provenance; a reporting run writes its result beside its registration."""
+"""A result as plain data: arms, contrasts, audit, verdict, looks and provenance; what pages, tables and ``--json`` are made of."""
 
 from __future__ import annotations
 
@@ -7,141 +7,29 @@ import io
 import math
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuropil.atlas.cells import Watcher, compute, plan, table, versions
-from neuropil.atlas.checks import Check, audit, blocking, lesion_costs_on_primary, refuse_identical, refuse_nan, unmatched
-from neuropil.atlas.errors import AtlasError, InterruptionError
-from neuropil.atlas.files import source_root, write_json, write_text
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.loading import Source, tuned
+from neuropil.atlas.conduct.cells import versions
+from neuropil.atlas.conduct.checks import Check, audit, blocking, lesion_costs_on_primary, refuse_identical, unmatched
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.loading import Source, tuned
+from neuropil.atlas.conduct.registration import Registration
+from neuropil.atlas.contrast import Contrast
+from neuropil.atlas.files import source_root
 from neuropil.atlas.outcome import Matrix, Table, encode
-from neuropil.atlas.registration import Registration, check_current, committed, path_of, read
-from neuropil.atlas.seeds import EXPLORATORY_LIMIT
-from neuropil.atlas.store import Store
-from neuropil.atlas.study import Contrast, Study
-from neuropil.atlas.verdict import Word, conjunction, estimate, gap_closed, holm, judge
+from neuropil.atlas.statistics.estimates import estimate, gap_closed
+from neuropil.atlas.statistics.multiplicity import holm
+from neuropil.atlas.statistics.verdict import Word, conjunction, judge
+from neuropil.atlas.study import Study
 
 FRESH = 10
 """The number of fresh seeds for which a result states its 95 % prediction interval."""
 
 
-def run(
-    source: Source,
-    study: Study,
-    budget: str,
-    *,
-    digests: Mapping[str, str],
-    store: Store,
-    seeds: Sequence[int] | None = None,
-    arms: Sequence[str] | None = None,
-    jobs: int = 1,
-    watch: Watcher | None = None,
-) -> dict[str, Any]:
-    """Run a study and give its result as plain data.
-
-    Without ``seeds``, ``smoke`` takes seed 0 and all arms, ``glance`` seeds 0 to 2 and the primary arms, and any other budget is a reporting run on
-    the registered seeds, recorded in the ledger, its verdict written. With ``seeds`` (or ``arms``) the run is exploratory: no verdict.
-    """
-    if seeds is not None and any(not 0 <= seed < EXPLORATORY_LIMIT for seed in seeds):
-        raise AtlasError(
-            f"--seeds takes seeds from 0 to {EXPLORATORY_LIMIT - 1}; the ones above are reporting seeds, which only a registered run uses."
-        )
-    if seeds is None and budget not in ("smoke", "glance"):
-        if arms is not None:
-            raise AtlasError("A reporting run takes all arms; give --seeds 0:10 beside --arms to explore.")
-        return _report(source, study, budget, digests, store, jobs, watch)
-    default = {"smoke": [0], "glance": [0, 1, 2]}.get(budget, [0])
-    wanted = list(arms) if arms is not None else default_arms(study, budget)
-    found, seconds = _measure(source, study, budget, wanted, list(seeds if seeds is not None else default), digests, store, jobs, watch)
-    return _assemble(source, study, budget, found, seconds, None, digests, None)
-
-
-def smoke(source: Source, study: Study, *, digests: Mapping[str, str], store: Store, watch: Watcher | None = None) -> Table:
-    """Run one smoke cell of every arm at seed 0: what the off check and the fingerprint are made of."""
-    found, _ = _measure(source, study, "smoke", list(study.arms), [0], digests, store, 1, watch)
-    return found
-
-
-def fingerprint(study: Study, smoked: Table) -> dict[str, dict[str, float]]:
-    """Take the finite numbers of one smoke cell an arm, times left out, by which changed code is known to give the same results."""
-    timed = {name for name, metric in study.metrics.items() if metric.kind == "time"}
-    return {
-        arm: {name: value for name in smoked.numbers(arm) if name not in timed and math.isfinite(value := smoked.values(arm, name)[0])}
-        for arm in smoked.arms
-    }
-
-
-def default_arms(study: Study, budget: str) -> list[str]:
-    """Name the arms a budget runs: the primary ones at glance, all at smoke, elsewhere all but a pure off switch."""
-    primary = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
-    if budget == "glance":
-        return primary
-    named = {arm for contrast in study.contrasts for arm in (contrast.a, contrast.b)} | {
-        arm for condition in study.gate.conditions for arm in condition.arms
-    }
-    return [arm for arm in study.arms if budget == "smoke" or arm != study.off.arm or arm in named]
-
-
-def _measure(
-    source: Source,
-    study: Study,
-    budget: str,
-    arms: list[str],
-    seeds: list[int],
-    digests: Mapping[str, str],
-    store: Store,
-    jobs: int,
-    watch: Watcher | None,
-) -> tuple[Table, dict[str, list[float]]]:
-    chosen = tuned(source, study, budget)
-    cells = plan(source, study, budget, arms, seeds, chosen=chosen, digests=digests)
-    timed = any(study.metrics[contrast.on].kind == "time" for contrast in study.contrasts)
-    compute(source, cells, store, jobs=jobs, alone=timed and budget != "smoke", watch=watch)
-    found, seconds = table(cells, store, arms, seeds)
-    refuse_nan(found)
-    return found, seconds
-
-
-def _report(
-    source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, jobs: int, watch: Watcher | None
-) -> dict[str, Any]:
-    registration = read(source.folder)
-    if registration.budget != budget:
-        raise AtlasError(
-            f"{study.slug} is registered for the {registration.budget} budget, {budget} was asked for; explore it with --seeds 0:10."
-        )
-    code = check_current(source, study, registration, digests)
-    path = path_of(source.folder, registration.number)
-    if committed(path) is False:
-        raise AtlasError(
-            f"{path.name} is not committed as it is; run `git add {source.folder}` and `git commit` before any reporting seed runs."
-        )
-    ledger = Ledger(source.folder)
-    facts = {"registration": registration.number, "code": code, "budget": budget, "seeds": len(registration.seeds)}
-    ledger.append("started", **facts)
-    try:
-        found, seconds = _measure(source, study, budget, default_arms(study, budget), registration.seeds, digests, store, jobs, watch)
-        smoked = smoke(source, study, digests=digests, store=store)
-        result = _assemble(source, study, budget, found, seconds, smoked, digests, registration)
-    except InterruptionError:
-        ledger.append("aborted", **facts, reason="interrupted")
-        raise
-    except AtlasError as error:
-        ledger.append("failed", **facts, reason=str(error))
-        raise
-    ending = "" if registration.number == 1 else f"-{registration.number}"
-    ledger.append("finished", **facts, verdict=result["verdict"]["word"], effect=result["contrasts"][0]["effect"])
-    result["looks"] = {"this": ledger.looks(), "of": ledger.looks()}
-    write_json(source.folder / f"result{ending}.json", result)
-    write_text(source.folder / f"seeds{ending}.csv", per_seed_csv(result))
-    return result
-
-
-def _assemble(
+def assemble(
     source: Source,
     study: Study,
     budget: str,
@@ -151,6 +39,7 @@ def _assemble(
     digests: Mapping[str, str],
     registration: Registration | None,
 ) -> dict[str, Any]:
+    """Put a run into plain data; with a ``registration`` it carries a verdict. Raises ``AtlasError`` where arms are one arm twice."""
     resplit = study.budgets[budget].get("resplit")
     if registration is not None or budget == "glance":
         refuse_identical(study, found)
@@ -301,3 +190,12 @@ def _commit() -> str | None:
     except FileNotFoundError:
         return None
     return done.stdout.strip() or None
+
+
+def fingerprint(study: Study, smoked: Table) -> dict[str, dict[str, float]]:
+    """Take the finite numbers of one smoke cell an arm, times left out, by which changed code is known to give the same results."""
+    timed = {name for name, metric in study.metrics.items() if metric.kind == "time"}
+    return {
+        arm: {name: value for name in smoked.numbers(arm) if name not in timed and math.isfinite(value := smoked.values(arm, name)[0])}
+        for arm in smoked.arms
+    }

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 
 from neuropil.atlas import AtlasError, Contrast, Curve, Dose, Gate, Lesion, Matrix, Metric, Off, Study, Table
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.loading import Source
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.registration import Registration
+from neuropil.atlas.conduct.result import assemble, per_seed_csv
 from neuropil.atlas.pages.canvas import Scale
+from neuropil.atlas.pages.report import render, render_tour, table_of, write
 from neuropil.atlas.pages.wording import decimals, probability, text_of
-from neuropil.atlas.registration import Registration
-from neuropil.atlas.report import render, render_tour, table_of, write
-from neuropil.atlas.run import _assemble, per_seed_csv
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 ROW = {"title": "A title & more", "year": 2024, "authors": ["Ada One", "Bo Two"]}
 BIBTEX = "@article{toy2024,\n  title = {A <title>},\n  journal = {arXiv preprint arXiv:2306.17670},\n}"
@@ -162,7 +162,7 @@ def result_of(study, tmp_path, *, gain=0.03, noise=0.002, n=10, reached=0.95, re
     power["contrasts"] = [{"contrast": "with > without", "spread": 0.0123, "n": n, "power": reached, "delta_checked": "2 standard errors"}]
     registration = Registration(1, "desk", {}, "ab" * 32, seeds, power, "", "2026-05-01T10:00:00+00:00") if registered else None
     seconds = {arm: [1.5] * n for arm in table.arms}
-    found = _assemble(Source("toy-study", file), study, "desk" if registered else "glance", table, seconds, smoked, {}, registration)
+    found = assemble(Source("toy-study", file), study, "desk" if registered else "glance", table, seconds, smoked, {}, registration)
     if registered:
         found["looks"] = {"this": 1, "of": 1}
     return json.loads(json.dumps(found, allow_nan=False))

@@ -6,9 +6,9 @@ import math
 import pytest
 
 from neuropil.atlas import AtlasError
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.refresh import refresh
-from neuropil.atlas.registration import read
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.refresh import refresh
+from neuropil.atlas.conduct.registration import read
 
 
 def stable(result):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from neuropil.atlas.contrast import Contrast, Metric
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.study import Contrast, Metric
 
 SMALLEST = {
     "accuracy": 0.02,

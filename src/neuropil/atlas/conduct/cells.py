@@ -18,12 +18,12 @@ from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
 from typing import Any
 
+from neuropil.atlas.conduct.loading import Source, budget_settings, settings
+from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.errors import AtlasError, InterruptionError
 from neuropil.atlas.files import sha256
-from neuropil.atlas.loading import Source, budget_settings, settings
 from neuropil.atlas.outcome import Table, decode, encode
 from neuropil.atlas.seeds import Seed
-from neuropil.atlas.store import Store
 from neuropil.atlas.study import Settings, Study
 
 ONE_THREAD = dict.fromkeys(

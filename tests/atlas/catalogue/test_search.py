@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from neuropil.atlas.catalogue import row, rows
-from neuropil.atlas.search import lexicon, search, stem, words
+from neuropil.atlas.catalogue.search import lexicon, search, stem, words
 
 RELEVANCE = json.loads(Path(__file__).with_name("relevance.json").read_text(encoding="utf-8"))
 

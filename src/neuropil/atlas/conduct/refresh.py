@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from neuropil.atlas.fingerprint import agrees
+from neuropil.atlas.conduct.fingerprint import agrees
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.registration import count
+from neuropil.atlas.conduct.result import fingerprint
+from neuropil.atlas.conduct.run import smoke
+from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.index import latest_result, stale
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.loading import Source
-from neuropil.atlas.registration import count
-from neuropil.atlas.run import fingerprint, smoke
-from neuropil.atlas.store import Store
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ TIERS = ("core", "field", "edge", "guide")
 KINDS = ("mechanism", "rule", "model", "method", "measure", "finding", "benchmark", "tool", "guide")
 
 _HERE = Path(__file__).resolve()
-_DATA = _HERE.with_name("catalogue.jsonl")
-_PACKAGE = _HERE.parents[1]
+_DATA = _HERE.with_name("rows.jsonl")
+_PACKAGE = _HERE.parents[2]
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ENTRY = re.compile(r"^@\w+\{\s*([^,\s]+)\s*,", re.MULTILINE)
 

@@ -8,19 +8,11 @@ import pytest
 from scipy import stats
 
 from neuropil.atlas import AtlasError, Contrast, Metric
-from neuropil.atlas.verdict import (
-    Estimate,
-    _walsh,
-    benjamini_hochberg,
-    conjunction,
-    estimate,
-    gap_closed,
-    holm,
-    judge,
-    power,
-    seeds_needed,
-    success_power,
-)
+from neuropil.atlas.statistics.estimates import Estimate, estimate, gap_closed
+from neuropil.atlas.statistics.exact import walsh
+from neuropil.atlas.statistics.multiplicity import benjamini_hochberg, holm
+from neuropil.atlas.statistics.power import power, seeds_needed, success_power
+from neuropil.atlas.statistics.verdict import conjunction, judge
 
 ACCURACY = Metric("share", ceiling=1.0)
 SUCCESS = Metric("share", kind="success")
@@ -85,7 +77,7 @@ def test_signed_ranks_are_scipys_and_the_interval_inverts_the_test():
     signed = np.log(b) - np.log(np.where(np.isinf(a), 1e9, a))
     assert found.p == pytest.approx(stats.wilcoxon(signed, method="exact").pvalue)
     values = list(rng.normal(0.3, 1, 10))
-    low, high, middle = _walsh(values, 0.05)
+    low, high, middle = walsh(values, 0.05)
     assert low < middle < high
     for edge, sign in ((low, 1), (high, -1)):
         inside = stats.wilcoxon(np.array(values) - (edge + sign * 1e-9), method="exact").pvalue

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neuropil.atlas.catalogue import row, study_path
+from neuropil.atlas.conduct.fingerprint import code_hash
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE, read_json, results_folder
-from neuropil.atlas.fingerprint import code_hash
 from neuropil.atlas.study import Settings, Study
 
 

@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from neuropil.atlas.cells import Watcher, compute, plan, table
+from neuropil.atlas.conduct.cells import Watcher, compute, plan, table
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.files import read_json, write_json
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.loading import Source
-from neuropil.atlas.store import Store
-from neuropil.atlas.study import Study, Tune
-from neuropil.atlas.verdict import estimate, seeds_needed
+from neuropil.atlas.space import Tune
+from neuropil.atlas.statistics.estimates import estimate
+from neuropil.atlas.statistics.power import seeds_needed
+from neuropil.atlas.study import Study
 
 
 def tune(

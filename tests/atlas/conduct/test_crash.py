@@ -96,7 +96,7 @@ def test_a_dead_worker_is_one_sentence_and_loses_nothing(bench):
 
 
 def test_an_aborted_reporting_run_stays_in_the_ledger(bench):
-    from neuropil.atlas.ledger import Ledger
+    from neuropil.atlas.conduct.ledger import Ledger
 
     bench.write(SLOW)
     bench.tune()

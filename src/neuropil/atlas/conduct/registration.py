@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from neuropil.atlas.conduct.fingerprint import agrees
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.loading import Source, settings, tuned
+from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json, sha256, write_json
-from neuropil.atlas.fingerprint import agrees
-from neuropil.atlas.house import check_delta
-from neuropil.atlas.ledger import Ledger
-from neuropil.atlas.loading import Source, settings, tuned
 from neuropil.atlas.seeds import derive_seeds
-from neuropil.atlas.study import Contrast, Study
-from neuropil.atlas.verdict import LEAST_POWER
+from neuropil.atlas.statistics.house import check_delta
+from neuropil.atlas.statistics.power import LEAST_POWER
+from neuropil.atlas.study import Study
 
 
 @dataclass(frozen=True)

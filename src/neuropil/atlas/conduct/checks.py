@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.outcome import Table
-from neuropil.atlas.study import Contrast, Study
-from neuropil.atlas.verdict import estimate
+from neuropil.atlas.statistics.estimates import estimate
+from neuropil.atlas.study import Study
 
 
 @dataclass(frozen=True)

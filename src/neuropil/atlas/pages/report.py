@@ -12,17 +12,16 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from neuropil.atlas import drawing
 from neuropil.atlas.catalogue import Row
+from neuropil.atlas.conduct.result import per_seed_csv
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import write_text
 from neuropil.atlas.outcome import Table, decode
-from neuropil.atlas.pages import embedding, tables, wording
+from neuropil.atlas.pages import drawing, embedding, tables, wording
 from neuropil.atlas.pages.wording import Plain, Shown
-from neuropil.atlas.run import per_seed_csv
 from neuropil.atlas.study import Study
 
-_PAGES = Path(__file__).with_name("pages")
+_PAGES = Path(__file__).parent
 _DOI = re.compile(r"\bdoi\s*=\s*[{\"]\s*(10\.[^}\"\s]+)", re.IGNORECASE)
 _ARXIV = re.compile(r"arXiv[:\s]*(?:preprint\s+arXiv:)?\s*(\d{4}\.\d{4,5})|eprint\s*=\s*[{\"](\d{4}\.\d{4,5})", re.IGNORECASE)
 Glance = tuple[Plain, Study | None, Row | Mapping[str, Any] | None, Plain | None]

@@ -1,0 +1,1 @@
+"""What the numbers say: estimates, verdicts, power, many comparisons, and the smallest differences that matter."""
