@@ -114,6 +114,7 @@ study = Study(
             "cross_entropy_l1": "cross_entropy",
         },
         seeds=(1000, 1001),
+        spread=tuple(range(1110, 1120)),
     ),
     budgets={
         "smoke": {"data": "digits", "side": 8, "splits": (900, 200, 300), "resplit": (1100, 300)}
