@@ -127,3 +127,21 @@ def test_doctor_cite_and_version_speak():
     help_text = neuropil("--help").stdout
     for command in "tour list search show register tune run report cite data doctor refresh".split():  # noqa: SIM905
         assert command in help_text
+
+
+def test_a_missing_extra_is_one_sentence(tmp_path):
+    (tmp_path / "scipy.py").write_text("raise ModuleNotFoundError(\"No module named 'scipy'\", name='scipy')")
+    words = ("run", str(SPARSE), "--budget", "glance")
+    done = neuropil(*words, cwd=tmp_path, NEUROPIL_CACHE=str(tmp_path / "cache"), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "neuropil: This needs scipy" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_tour_writes_a_page(tmp_path):
+    done = neuropil("tour", "--most", "1", "--jobs", "2", cwd=tmp_path, NEUROPIL_CACHE=str(tmp_path / "cache"), NEUROPIL_DATA="")
+    assert done.returncode == 0, done.stderr
+    assert "Exploratory (glance, 3 seeds)" in done.stdout
+    page = tmp_path / "reports" / "tour.html"
+    assert str(page) in done.stdout
+    assert "</html>" in page.read_text()

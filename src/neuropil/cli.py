@@ -46,12 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=arguments)
     except AtlasError as error:
-        err.print(f"[red]neuropil:[/red] {_escaped(str(error))}", soft_wrap=True)
+        _say(str(error))
         sys.exit(130 if isinstance(error, InterruptionError) else 1)
+    except ModuleNotFoundError as error:
+        _say(f"This needs {error.name}, which is not installed; `pip install 'neuropil[atlas]'` brings it.")
+        sys.exit(1)
     except Exception as error:
         if type(error).__name__ != "DataError":
             raise
-        err.print(f"[red]neuropil:[/red] {_escaped(str(error))}", soft_wrap=True)
+        _say(str(error))
         sys.exit(1)
 
 
@@ -458,6 +461,10 @@ def _page(source: Source, study: Study, result: dict[str, Any]) -> str:
 def _tell_moved(store: Any) -> None:
     for path in store.moved_aside:
         err.print(f"A corrupt cell was found by its checksum, moved to {path} and run again.", soft_wrap=True)
+
+
+def _say(sentence: str) -> None:
+    err.print(f"[red]neuropil:[/red] {_escaped(sentence)}", soft_wrap=True)
 
 
 def _escaped(text: str) -> str:
