@@ -30,12 +30,12 @@ def committed_results() -> Path:
 def results_folder(study_file: Path, slug: str) -> Path:
     """Find where a study's registration, ledger and results lie.
 
-    ``$NEUROPIL_RESULTS/<slug>``; else the checkout's own ``results/<slug>`` for a study of neuropil; else ``./results/<slug>``.
+    ``$NEUROPIL_RESULTS/<slug>``; else ``results/<slug>`` that comes with neuropil for a study of its own; else ``./results/<slug>``.
     """
     named = os.environ.get("NEUROPIL_RESULTS")
     if named:
         return Path(named) / slug
-    if source_root() and PACKAGE in study_file.resolve().parents:
+    if PACKAGE in study_file.resolve().parents:
         return committed_results() / slug
     return Path.cwd() / "results" / slug
 

@@ -35,6 +35,14 @@ class Source:
         """The folder of its registration, ledger and results."""
         return results_folder(self.file, self.slug)
 
+    def writable(self) -> Path:
+        """Give that folder for writing; raise ``AtlasError`` for a study of an installed neuropil, whose results came with it."""
+        if PACKAGE in self.folder.parents:
+            raise AtlasError(
+                f"{self.slug} belongs to an installed neuropil, whose results are read-only; explore it with --seeds 0:10, or work in a clone of the repository."
+            )
+        return self.folder
+
     @property
     def code(self) -> str:
         """The hash of its code and of the parts it imports."""

@@ -121,7 +121,7 @@ def register(
     Raises ``AtlasError`` where tuning is missing, was done with other code or space, or has its optimum at a grid's edge; where a delta is below the
     house table; where strength 0 is not the control; and where a look was taken and no amendment is declared.
     """
-    folder, ledger = source.folder, Ledger(source.folder)
+    folder, ledger = source.writable(), Ledger(source.folder)
     already = count(folder)
     looks = ledger.looks(already) if already else 0
     if looks and not amend:

@@ -90,7 +90,7 @@ def _measure(
 def _report(
     source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, jobs: int, watch: Watcher | None
 ) -> dict[str, Any]:
-    registration = read(source.folder)
+    registration = read(source.writable())
     if registration.budget != budget:
         raise AtlasError(
             f"{study.slug} is registered for the {registration.budget} budget, {budget} was asked for; explore it with --seeds 0:10."

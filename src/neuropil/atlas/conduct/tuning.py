@@ -31,6 +31,7 @@ def tune(
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
     """Search the grid for every tuned arm, measure the spread of the primary differences, write ``tuning.json``, and give its new record."""
+    path = source.writable() / "tuning.json"
     trials, chosen, edges, followed = _search(source, study, budget, digests, store, jobs, watch)
     spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
     arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
@@ -68,7 +69,6 @@ def tune(
         "code": source.code,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    path = source.folder / "tuning.json"
     everything = read_json(path) if path.exists() else {}
     write_json(path, everything | {budget: record})
     Ledger(source.folder).append("tuned", budget=budget, chosen=chosen, trials=len(trials), seeds=record["seeds"], code=source.code)
