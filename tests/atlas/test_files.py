@@ -116,6 +116,21 @@ def test_the_code_hash_covers_imported_parts_where_they_are_defined(tmp_path):
     assert "neuropil.learning.forward_forward" not in found
 
 
+def test_the_code_hash_covers_modules_beside_a_users_study(bench):
+    (bench.folder / "helper.py").write_text("GAIN = 1.0\n")
+    bench.write(("study = Study(", "from helper import GAIN\n\nstudy = Study("))
+    before = bench.source.code
+    assert bench.source.load().slug == "mini"
+    (bench.folder / "helper.py").write_text("GAIN = 2.0\n")
+    assert bench.source.code != before
+
+
+def test_a_bare_import_counts_every_family(tmp_path):
+    file = tmp_path / "s.py"
+    file.write_text("import neuropil\n")
+    assert {"neuropil.learning.fit", "neuropil.networks.mlp", "neuropil.plasticity"} <= set(parts(file))
+
+
 def test_fingerprints_agree_to_rounding_only():
     old = {"a": {"x": 1.0, "y": 0.0}}
     assert agrees(old, {"a": {"x": 1.0 + 1e-6, "y": 0.0}}) == ""

@@ -1,4 +1,8 @@
-"""What code a result came from: a hash of the syntax trees of a study and of every part it imports, docstrings and comments left out."""
+"""What code a result came from: a hash of the syntax trees of a study and of every part it imports, docstrings and comments left out.
+
+Parts are the modules of neuropil that it reaches (followed to the file that defines a name) and the modules beside a user's own study file.
+What lies elsewhere (installed packages, files that a trial reads) is not in the hash; versions are in the provenance and in a cell's key.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +34,17 @@ def parts(study_file: Path) -> dict[str, Path]:
         path = _module_file(name)
         if path:
             found[name] = path
+    beside = study_file.parent if PACKAGE not in study_file.parents else None
     while waiting:
-        for name, path in _imports(waiting.pop()).items():
-            if name not in found:
+        for name, path in _imports(waiting.pop(), beside).items():
+            if name not in found and path != study_file:
                 found[name] = path
                 waiting.append(path)
     return found
 
 
-def _imports(path: Path) -> dict[str, Path]:
-    """Find the neuropil modules one file imports; a name re-exported by a family leads to the file that defines it, not to the family."""
+def _imports(path: Path, beside: Path | None) -> dict[str, Path]:
+    """Find the modules of neuropil, and those beside the study, that one file imports."""
     found: dict[str, Path] = {}
     for node in ast.walk(_parsed(path)):
         targets: list[tuple[str, str | None]] = []
@@ -48,13 +53,20 @@ def _imports(path: Path) -> dict[str, Path]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             targets = [(node.module, alias.name) for alias in node.names]
         for module, name in targets:
-            if module.split(".")[0] != "neuropil" or module.startswith("neuropil.atlas"):
-                continue
-            for resolved in _resolve(module, name):
-                file = _module_file(resolved)
-                if file:
-                    found[resolved] = file
+            if module == "neuropil" and name is None:
+                found |= _everything()
+            elif module.split(".")[0] != "neuropil":
+                file = _file_in(beside, module) if beside else None
+                found |= {module: file} if file else {}
+            elif not module.startswith("neuropil.atlas"):
+                found |= {resolved: file for resolved in _resolve(module, name) if (file := _module_file(resolved))}
     return found
+
+
+def _everything() -> dict[str, Path]:
+    """All modules of all families: what a bare ``import neuropil`` can reach."""
+    files = (path for path in PACKAGE.glob("*/**/*.py") if path.relative_to(PACKAGE).parts[0] not in ("atlas", "studies"))
+    return {".".join(("neuropil", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path for path in files}
 
 
 def _resolve(module: str, name: str | None) -> list[str]:
@@ -78,11 +90,12 @@ def _exported(init: Path) -> list[str]:
 
 
 def _module_file(name: str) -> Path | None:
-    base = PACKAGE.joinpath(*name.split(".")[1:])
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file() and base != PACKAGE:
-            return candidate
-    return None
+    return None if name == "neuropil" else _file_in(PACKAGE, name.removeprefix("neuropil."))
+
+
+def _file_in(folder: Path, name: str) -> Path | None:
+    base = folder.joinpath(*name.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
 
 
 def _parsed(path: Path) -> ast.Module:

@@ -56,6 +56,8 @@ class Source:
                 module = importlib.import_module(".".join(relative.parts))
             else:
                 name = f"neuropil_user_study_{self.file.stem}"
+                if str(self.file.parent) not in sys.path:
+                    sys.path.insert(0, str(self.file.parent))
                 spec = importlib.util.spec_from_file_location(name, self.file)
                 if spec is None or spec.loader is None:
                     raise AtlasError(f"{self.file} is not a Python file; give the path of a .py file that defines `study = Study(...)`.")

@@ -163,7 +163,7 @@ def check_current(source: Source, study: Study, registration: Registration, dige
         raise AtlasError(f"{path_of(folder, registration.number)} is not the one the ledger records; restore both from git.")
     now = describe(source, study, registration.budget, digests, registration.frozen["n"])
     carried = {e["code"] for e in entries if e["event"] == "carried" and e["registration"] == registration.number}
-    changed = [key for key, value in now.items() if _plain(registration.frozen.get(key)) != _plain(value)]
+    changed = [key for key, value in now.items() if sha256(registration.frozen.get(key)) != sha256(value)]
     if changed == ["code"] and source.code in carried:
         changed = []
     if changed:
@@ -204,10 +204,6 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
         "match": [asdict(match) for match in contrast.matches],
         "why": contrast.why,
     }
-
-
-def _plain(value: Any) -> Any:
-    return sha256(value)
 
 
 def _tuning(source: Source, study: Study, budget: str, fingerprint: dict[str, dict[str, float]]) -> dict[str, Any]:
