@@ -1,0 +1,25 @@
+"""Dynamics: how state evolves in time; cells, surrogate gradients, resets, chains and circuits."""
+
+from neuropil.dynamics.cell import Cell
+from neuropil.dynamics.parameter import Decay, check_dt, parameter
+from neuropil.dynamics.reset import Reset
+from neuropil.dynamics.state import detach, leaves, map_state
+from neuropil.dynamics.surrogate import Arctan, FastSigmoid, Sigmoid, Surrogate, Triangular, heaviside, smoothed
+
+__all__ = [
+    "Arctan",
+    "Cell",
+    "Decay",
+    "FastSigmoid",
+    "Reset",
+    "Sigmoid",
+    "Surrogate",
+    "Triangular",
+    "check_dt",
+    "detach",
+    "heaviside",
+    "leaves",
+    "map_state",
+    "parameter",
+    "smoothed",
+]

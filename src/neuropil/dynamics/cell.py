@@ -1,0 +1,154 @@
+"""How state evolves in time: the one interface of everything that has a state, from a leaky integrator to a memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neuropil.dynamics.parameter import check_dt
+from neuropil.dynamics.state import check_state, map_state
+
+
+class Cell(nn.Module):
+    """State in, state out; nothing to reset, nothing hidden, two instances never touch.
+
+    Using a cell::
+
+        y, s = cell.step(x, s)      # one moment:  x [..., N] -> y [..., N]
+        y, s = cell(x, s)           # a sequence:  x [T, ..., N] -> y [T, ..., N], time first; s is the state after the last moment
+        s = cell.initial(B)         # the state at rest, fields [B, N];  s=None, the default, is cell.initial_like(x)
+
+    Writing an elementwise cell: a NamedTuple class ``State``, and ``update``, the equation, once::
+
+        class LI(Cell):
+            class State(NamedTuple):
+                v: Tensor                                        # membrane potential
+
+            def __init__(self, size=None, *, tau=0.02, dt=None):
+                super().__init__(size, dt=dt)
+                self.decay = Decay(tau, dt=dt, size=size)        # tensors are Parameters or buffers: parameter(...), Decay(...)
+
+            def update(self, s, x):                              # -> (State, y)
+                v = self.decay() * s.v + x
+                return self.State(v), v
+
+    ``update`` is pure pointwise torch on ``s``, ``x`` and the cell's parameters (it is traced to compile it): no branching on values, no
+    in-place writes, nothing stored on ``self``. Every field of ``State`` then has the shape of ``x``.
+
+    A cell that is not elementwise overrides ``step(x, s=None)`` instead, begins it with ``s = self.ready(x, s)`` (checks, and the state at
+    rest for ``None``), sets ``out_size`` where the output has another size than the input, and overrides ``initial`` (or
+    ``initial_like``) where a field is not [..., size]. It gets the sequence form for free, further inputs included: keyword tensors given
+    to ``cell(x, s, post=...)`` are time first too and reach ``step`` moment by moment.
+
+    ``size``: number of features, the last axis of ``x`` (``None``: any, with shared parameters); ``dt``: one step in seconds;
+    ``resting()``: rest values of fields that do not begin at 0; ``emits``: what the output is called when it is observed
+    (``"spikes"``, ``"rate"``, ...). Steps may have any leading axes. Gradients flow through time; ``detach(s)`` cuts them.
+    Raises ``TypeError`` or ``ValueError`` in one sentence for a wrong rank, dtype, feature size or device, and for the state of another cell.
+    """
+
+    State: Any
+    emits: str = "output"
+
+    def __init__(self, size: int | None = None, *, dt: float | None = None) -> None:
+        super().__init__()
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise ValueError(
+                f"The size of a {type(self).__name__} is its number of features, 1 or more, {size!r} was given; or None for any."
+            )
+        self.size = size
+        self.out_size = size
+        self.dt = None if dt is None else check_dt(dt, type(self).__name__)
+
+    def update(self, s: Any, x: Tensor) -> tuple[Any, Tensor]:
+        """The equation of an elementwise cell: ``(State, y)`` after one moment with input ``x``."""
+        raise NotImplementedError(f"{type(self).__name__} states neither update(s, x) nor step(x, s); define one of them.")
+
+    def resting(self) -> dict[str, Tensor | float]:
+        """Rest values by field of ``State``, numbers or [size]; fields not named rest at 0."""
+        return {}
+
+    def initial(self, *leading: int, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Any:
+        """The state at rest with fields [*leading, size]; for ``size=None`` the last of ``leading`` is the feature axis.
+
+        ``device`` and ``dtype`` default to those of the cell's parameters.
+        """
+        shape = leading if self.size is None else (*leading, self.size)
+        own = next((t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), torch.empty(0))
+        place: dict[str, Any] = {"device": device or own.device, "dtype": dtype or own.dtype}
+        rest = self.resting()
+
+        def fill(value: Tensor | float) -> Tensor:
+            return value.to(**place).expand(shape).clone() if isinstance(value, Tensor) else torch.full(shape, value, **place)
+
+        return self.State(*(fill(rest.get(field, 0.0)) for field in self.State._fields))
+
+    def initial_like(self, x: Tensor) -> Any:
+        """The state at rest for one moment of input ``x`` [..., N]: its leading axes, its device, its dtype (or the parameters', if wider)."""
+        dtype = x.dtype
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.is_floating_point() and tensor.ndim > 0:
+                dtype = torch.promote_types(dtype, tensor.dtype)
+        return self.initial(*(x.shape if self.size is None else x.shape[:-1]), device=x.device, dtype=dtype)
+
+    def ready(self, x: Tensor, s: Any = None) -> Any:
+        """Check one moment's input ``x`` and state ``s``; give the state to start from."""
+        self._check_input(x, "[..., N]", 1)
+        if s is None:
+            return self.initial_like(x)
+        check_state(s, self.initial_like(x), type(self).__name__)
+        return s
+
+    def step(self, x: Tensor, s: Any = None) -> tuple[Tensor, Any]:
+        """One moment: ``x`` [..., N] and the state before it -> ``y`` [..., N] and the state after it."""
+        s, y = self.update(self.ready(x, s), x)
+        return y, s
+
+    def forward(self, x: Tensor, s: Any = None, **along: Tensor | None) -> tuple[Tensor, Any]:
+        """A sequence: ``x`` [T, ..., N] -> ``y`` [T, ..., N] and the last state. ``along``: further inputs of ``step``, time first."""
+        self._check_input(x, "[T, ..., N], time first", 2)
+        for name, tensor in along.items():
+            if tensor is not None and len(tensor) != len(x):
+                raise ValueError(f"{name} has {len(tensor)} moments and x has {len(x)}; give both the same length, time first.")
+        if len(x) == 0:
+            return self._nothing(x, s, along)
+        s = self.ready(x[0], s)
+        plain = "step" not in vars(self) and type(self).step is Cell.step and not along
+        ys: list[Tensor] = []
+        for t, moment in enumerate(x.unbind()):
+            if plain:
+                s, y = self.update(s, moment)
+            else:
+                y, s = self.step(moment, s, **{name: None if tensor is None else tensor[t] for name, tensor in along.items()})
+            ys.append(y)
+        return torch.stack(ys), s
+
+    def _nothing(self, x: Tensor, s: Any, along: dict[str, Tensor | None]) -> tuple[Tensor, Any]:
+        blank = x.new_zeros(x.shape[1:])
+        s = self.ready(blank, s)
+        with torch.no_grad():
+            extra = {name: None if tensor is None else tensor.new_zeros(tensor.shape[1:]) for name, tensor in along.items()}
+            y, _ = type(self).step(self, blank, map_state(Tensor.clone, s), **extra)
+        return y.new_zeros((0, *y.shape)), s
+
+    def _check_input(self, x: Tensor, form: str, rank: int) -> None:
+        name = type(self).__name__
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} was given a {type(x).__name__}; accepted is a tensor {form}.")
+        if x.ndim < rank:
+            raise ValueError(f"{name} was given an input of shape {list(x.shape)}; accepted is {form}.")
+        if not x.is_floating_point():
+            raise TypeError(f"{name} was given an input of dtype {x.dtype}; accepted are floating dtypes, convert it with x.float().")
+        if self.size is not None and x.shape[-1] != self.size:
+            raise ValueError(
+                f"{name} has {self.size} features and was given an input of shape {list(x.shape)}; the last axis is {self.size}."
+            )
+        own = next((t for t in (*self.parameters(), *self.buffers())), None)
+        if own is not None and own.device != x.device:
+            raise ValueError(f"{name} lies on {own.device} and was given an input on {x.device}; move one with .to(device).")
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        parts = {"size": self.size, "out_size": None if self.out_size == self.size else self.out_size, "dt": self.dt}
+        return ", ".join(f"{name}={value}" for name, value in parts.items() if value is not None)
