@@ -1,5 +1,6 @@
-"""Data sets with their checksums, splits and streams. Loading arrays needs no torch; the streams do, and are imported when first used."""
+"""Data sets with their checksums, splits, streams, encoders and tasks. Loading arrays needs no torch; what does is imported when first used."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from neuropil.data.content import Data, DataError, content_digest
@@ -8,27 +9,53 @@ from neuropil.data.loading import Status, digest, load, names, packaged, status
 from neuropil.data.splits import draw_split
 
 if TYPE_CHECKING:
+    from neuropil.data.cochlea import Cochlea, erb, erb_number
+    from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.streams import LabelSwapStream
+    from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
+    from neuropil.data.tasks import LagPatterns
 
 __all__ = [
+    "Cochlea",
     "Data",
     "DataError",
     "LabelSwapStream",
+    "LagPatterns",
+    "PermutedStream",
+    "RotatedStream",
+    "Setting",
+    "SplitStream",
     "Status",
+    "Task",
+    "TaskStream",
     "content_digest",
+    "delta_decode",
+    "delta_encode",
     "digest",
     "draw_split",
+    "erb",
+    "erb_number",
+    "latency",
+    "latency_encode",
     "load",
     "names",
     "packaged",
     "pool",
+    "rate_encode",
     "status",
 ]
 
+_WHERE = {
+    "cochlea": ("Cochlea", "erb", "erb_number"),
+    "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
+    "streams": ("LabelSwapStream",),
+    "task_streams": ("PermutedStream", "RotatedStream", "Setting", "SplitStream", "Task", "TaskStream"),
+    "tasks": ("LagPatterns",),
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "LabelSwapStream":
-        from neuropil.data.streams import LabelSwapStream
-
-        return LabelSwapStream
+    for file, held in _WHERE.items():
+        if name in held:
+            return getattr(import_module(f"neuropil.data.{file}"), name)
     raise AttributeError(f"module 'neuropil.data' has no attribute {name!r}; it has {', '.join(__all__)}")
