@@ -1,6 +1,8 @@
 """Dynamics: how state evolves in time; cells, surrogate gradients, resets, chains and circuits."""
 
 from neuropil.dynamics.cell import Cell
+from neuropil.dynamics.chain import Chain
+from neuropil.dynamics.circuit import Circuit, Edge
 from neuropil.dynamics.parameter import Decay, check_dt, parameter
 from neuropil.dynamics.reset import Reset
 from neuropil.dynamics.state import detach, leaves, map_state
@@ -9,7 +11,10 @@ from neuropil.dynamics.surrogate import Arctan, FastSigmoid, Sigmoid, Surrogate,
 __all__ = [
     "Arctan",
     "Cell",
+    "Chain",
+    "Circuit",
     "Decay",
+    "Edge",
     "FastSigmoid",
     "Reset",
     "Sigmoid",
