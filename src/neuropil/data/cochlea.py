@@ -6,7 +6,7 @@ Equations, channel by channel, all at the sampling rate:
 2. half-wave rectification and compression: ``u = max(g * x, 0) ** exponent``
 3. loss of phase locking: ``order`` one-pole low-passes in a row, ``v <- a v + (1 - a) u``, ``a = exp(-2 pi cutoff / rate)``
 4. adaptation: ``drive = max(v - adaptation m, 0)``, ``m`` the running mean of ``v`` over ``adaptation_time``; after an onset the drive
-   falls to the share ``1 - adaptation``
+   falls to the share ``1 - adaptation`` (less far where it follows single cycles, whose troughs cannot pass 0)
 5. firing rate ``max_rate drive``, then spikes.
 
 Sources: patterson1992, slaney1993 (gammatone bank), glasberg1990 (ERB), palmer1986 (phase locking, second-order low-pass near 1 kHz).
