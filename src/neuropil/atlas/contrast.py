@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.expressions import Condition
 
 Kind = Literal["mean", "success", "steps", "time", "exact"]
 
@@ -18,7 +19,8 @@ class Metric:
 
     ``kind`` decides the statistics: ``mean`` paired t; ``success`` 0 or 1 a seed, exact McNemar; ``steps`` and ``time`` logarithms, censored
     ranks where a run never got there (return ``inf``); ``exact`` deterministic, no p-value. ``better`` is the direction of benefit.
-    ``floor`` and ``ceiling`` are the worst and best possible values, if there are any. ``house`` names the row of the house table of
+    ``floor`` and ``ceiling`` are the worst and best possible values, if there are any. ``cap`` is the number of steps or the time at which a run
+    that never got there was stopped (a number, or the name of a setting of the budget); without it ``inf`` is refused. ``house`` names the row of the house table of
     smallest differences that a contrast on this metric may not go below (``neuropil.atlas.statistics.house``), where the metric's own name has none.
     """
 
@@ -29,6 +31,7 @@ class Metric:
     ceiling: float | None = None
     label: str = ""
     house: str = ""
+    cap: float | str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("mean", "success", "steps", "time", "exact"):
@@ -68,6 +71,7 @@ class Contrast:
     The benefit of a seed is ``a - b`` where higher is better, ``b - a`` where lower is. For ``steps`` and ``time`` it is ``log(b / a)`` (or
     the reverse) and ``delta`` is a ratio above 1. ``relation="equal"`` claims that the two do not differ by ``delta``.
     ``match`` names what is held equal (``"parameters"``, ``"compute"``, ``"data"``, a ``Match``, or a tuple of these); ``None`` needs ``why``.
+    ``gate`` are conditions on arm means (as in ``Gate``) under which this contrast can show its effect; where one fails its word is *undecided*.
     """
 
     a: str
@@ -77,6 +81,7 @@ class Contrast:
     match: str | Match | tuple[str | Match, ...] | None = None
     why: str = ""
     relation: Literal["greater", "equal"] = "greater"
+    gate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.a == self.b:
@@ -94,6 +99,8 @@ class Contrast:
                 raise AtlasError(
                     f"match={item!r} is not known; accepted are {', '.join(MATCHES)}, a Match(metric, within=...), or None with why=."
                 )
+        for condition in self.gate:
+            Condition(condition)
 
     @property
     def matches_as_given(self) -> tuple[str | Match, ...]:
@@ -109,7 +116,7 @@ class Contrast:
 
     def swapped(self) -> Contrast:
         """The same contrast read the other way round."""
-        return Contrast(self.b, self.a, self.on, self.delta, self.match, self.why, self.relation)
+        return Contrast(self.b, self.a, self.on, self.delta, self.match, self.why, self.relation, self.gate)
 
     def __str__(self) -> str:
         sign = ">" if self.relation == "greater" else "~"

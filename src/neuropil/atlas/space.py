@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.seeds import EXPLORATORY_LIMIT, TUNING_FLOOR
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Grid:
 class Tune:
     """One grid for every tuned arm, every point tried on the same ``seeds`` (all >= 1000), the best mean of ``on`` kept.
 
-    ``arms`` are those whose settings are searched; ``follow`` lets an arm take another's choice (a yoked arm, a lesion).
+    ``arms`` are those whose settings are searched; ``follow`` lets an arm take another's choice (a yoked arm, a lesion); where a
+    primary arm follows, ``why`` says why it has no search of its own.
     ``budget`` overrides settings of the tuned budget while searching. ``spread`` seeds, other than those of the search, measure the spread of the
     primary difference, from which the number of reporting seeds follows.
     """
@@ -39,6 +41,7 @@ class Tune:
     on: str
     arms: tuple[str, ...]
     follow: Mapping[str, str] = field(default_factory=dict)
+    why: str = ""
     seeds: tuple[int, ...] = tuple(range(1000, 1003))
     spread: tuple[int, ...] = tuple(range(1100, 1110))
     budget: Mapping[str, Any] = field(default_factory=dict)
@@ -49,9 +52,9 @@ class Tune:
         return {name: axis if isinstance(axis, Grid) else Grid(tuple(axis)) for name, axis in self.space.items()}
 
     def __post_init__(self) -> None:
-        if any(seed < 1000 for seed in (*self.seeds, *self.spread)):
+        if wrong := [seed for seed in (*self.seeds, *self.spread) if not TUNING_FLOOR <= seed < EXPLORATORY_LIMIT]:
             raise AtlasError(
-                f"Tuning seeds are 1000 and above, {min(*self.seeds, *self.spread)} was given; the lower ones are for exploration."
+                f"Tuning seeds lie between {TUNING_FLOOR} and {EXPLORATORY_LIMIT - 1}, {wrong[0]} was given; lower ones are for exploration, higher ones for reporting."
             )
         if set(self.seeds) & set(self.spread):
             raise AtlasError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from neuropil.atlas.contrast import Contrast, Metric
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.evidence import Dose, Gate, Lesion, Off
+from neuropil.atlas.expressions import Condition
 from neuropil.atlas.outcome import Outcome, Table
 from neuropil.atlas.seeds import Seed
 from neuropil.atlas.space import Tune
@@ -100,8 +102,10 @@ class Study:
     batch: int = field(default=1, init=False)
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.slug):
+            raise AtlasError(f"The slug {self.slug!r} is not usable; write lower-case words joined by hyphens, such as 'sparse-expansion'.")
         for contrast in self.contrasts:
-            for arm in (contrast.a, contrast.b):
+            for arm in (contrast.a, contrast.b, *(arm for text in contrast.gate for arm in Condition(text).arms)):
                 self._known(arm, f"The contrast '{contrast}'")
             if contrast.on not in self.metrics:
                 raise AtlasError(
@@ -127,6 +131,10 @@ class Study:
                 if arm not in self.tune.arms and arm not in self.tune.follow:
                     raise AtlasError(
                         f"{self.slug}: the primary arm {arm!r} is not tuned while others are; add it to Tune(arms=...) or Tune(follow=...)."
+                    )
+                if arm in self.tune.follow and not self.tune.why:
+                    raise AtlasError(
+                        f"{self.slug}: the primary arm {arm!r} takes another's tuning and Tune(why=...) does not say why; tune it itself, or say why it cannot be."
                     )
         for name in ("smoke", "glance", "desk"):
             if name not in self.budgets:
