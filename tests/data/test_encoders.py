@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,11 +8,24 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.stats import binom, chisquare, poisson
 
+from neuropil import data
 from neuropil.data import delta_decode, delta_encode, latency, latency_encode, rate_encode
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def test_data_sets_load_without_torch_and_every_public_name_is_there():
+    code = (
+        "import sys, neuropil.data\nassert 'torch' not in sys.modules\n"
+        "neuropil.data.Cochlea(8000.0)\nassert 'torch' not in sys.modules\n"
+        "assert all(getattr(neuropil.data, name) for name in neuropil.data.__all__)\nassert 'torch' in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with pytest.raises(AttributeError, match="no attribute 'rate_decode'; it has Cochlea, Data"):
+        data.rate_decode  # noqa: B018
 
 
 @pytest.mark.parametrize(
@@ -109,6 +124,7 @@ HALF = torch.tensor([0.5])
         (lambda: rate_encode(HALF, **RATE | {"steps": 2.5}), TypeError, "steps is a whole number"),
         (lambda: rate_encode(HALF, **RATE | {"max_rate": 2000.0}), ValueError, "shorten dt or use law='poisson'"),
         (lambda: rate_encode(HALF, **RATE | {"generator": None}), TypeError, "torch.Generator"),
+        (lambda: rate_encode(torch.empty(1, device="meta"), **RATE), ValueError, "x is on meta, the generator on cpu"),
         (lambda: rate_encode(HALF, **RATE | {"law": "gamma"}), ValueError, "'gamma'"),
         (lambda: latency_encode(HALF, **LATENCY | {"tau": 0}), ValueError, "tau"),
         (lambda: latency_encode(HALF, **LATENCY | {"threshold": 1.0}), ValueError, "threshold lies between 0 and 1"),

@@ -110,6 +110,7 @@ NAN = torch.full_like(X, float("nan"))
         (lambda: PermutedStream(X, Y.float(), tasks=2, setting="task", generator=numpy()), TypeError, "Labels are i64"),
         (lambda: PermutedStream(X, Y - 1, tasks=2, setting="task", generator=numpy()), ValueError, "count from 0, -1"),
         (lambda: PermutedStream(X, Y, tasks=2, setting="task", generator=None), TypeError, "numpy generator"),
+        (lambda: permuted().at(0, X, Y.to("meta")), ValueError, "labels on meta"),
         (lambda: RotatedStream(X.flatten(1), Y, angles=[0], setting="task"), ValueError, r"pictures \[N, H, W\]"),
         (lambda: RotatedStream(X.byte(), Y, angles=[0], setting="task"), ValueError, "floating-point"),
         (lambda: RotatedStream(X, Y, setting="task"), ValueError, "either angles, or tasks"),

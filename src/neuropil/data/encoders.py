@@ -24,13 +24,15 @@ def rate_encode(
     ``max_rate`` in hertz is the rate of ``x = 1``. Source: adrian1926.
 
     Raises ``TypeError`` for integer ``x`` or a missing generator, ``ValueError`` for ``x`` outside [0, 1] or NaN, for time and rate that are not
-    positive, for ``max_rate dt > 1`` under ``bernoulli``, and for an unknown law.
+    positive, for ``max_rate dt > 1`` under ``bernoulli``, for a generator on another device, and for an unknown law.
     """
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"rate_encode draws from a torch.Generator, {type(generator).__name__} was given; make one and seed it.")
+    if isinstance(x, Tensor) and x.device.type != generator.device.type:
+        raise ValueError(f"x is on {x.device}, the generator on {generator.device}; make torch.Generator({x.device.type!r}).")
     _intensities(x, "rate_encode")
     whole("steps", steps, 1)
     mean = positive("dt", dt, "seconds") * positive("max_rate", max_rate, "hertz")
-    if not isinstance(generator, torch.Generator):
-        raise TypeError(f"rate_encode draws from a torch.Generator, {type(generator).__name__} was given; make one and seed it.")
     p = (x.detach() * mean).expand(steps, *x.shape)
     if law == "poisson":
         return torch.poisson(p, generator=generator)

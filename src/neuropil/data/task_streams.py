@@ -211,6 +211,8 @@ def _classes(inputs: Tensor, labels: Tensor) -> int:
         raise TypeError(f"Labels are i64 [N], {labels.dtype} {tuple(labels.shape)} was given; use labels.long().")
     if inputs.dim() < 2 or len(inputs) != len(labels) or len(labels) == 0:
         raise ValueError(f"Inputs are [N, ...] with one label each, {tuple(inputs.shape)} and {len(labels)} labels were given.")
+    if inputs.device != labels.device:
+        raise ValueError(f"Inputs are on {inputs.device}, their labels on {labels.device}; move both to one device.")
     if labels.min() < 0:
         raise ValueError(f"Labels count from 0, {int(labels.min())} was given.")
     if inputs.is_floating_point() and inputs.isnan().any():

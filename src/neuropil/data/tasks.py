@@ -58,7 +58,7 @@ class LagPatterns:
         whole("classes", classes, 2)
         whole("pairs", pairs, 1)
         whole("spacing", spacing, 1)
-        orders = torch.stack([torch.randperm(classes, generator=generator) for _ in range(pairs)], 1)
+        orders = torch.stack([torch.randperm(classes, generator=generator, device=generator.device) for _ in range(pairs)], 1)
         lags = (orders - (classes - 1) // 2) * spacing
         return cls(tuple(tuple(row) for row in lags.tolist()), steps, dt, rate, noise)
 
@@ -68,15 +68,16 @@ class LagPatterns:
         return 2 * len(self.lags[0])
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw ``n`` examples: spikes f32 [T, n, 2P], 0 or 1, and labels i64 [n], the classes as equally frequent as ``n`` allows."""
+        """Draw ``n`` examples: spikes f32 [T, n, 2P], 0 or 1, and labels i64 [n], the classes as equally frequent as ``n`` allows; on the generator's device."""
         whole("n", n, 1)
         if not isinstance(generator, torch.Generator):
             raise TypeError(f"sample draws from a torch.Generator, {type(generator).__name__} was given; make one and seed it.")
-        labels = (torch.arange(n) % len(self.lags))[torch.randperm(n, generator=generator)]
+        device = generator.device
+        labels = torch.randperm(n, generator=generator, device=device) % len(self.lags)
         pairs = len(self.lags[0])
-        first = torch.rand(self.steps, n, pairs, generator=generator) < self.rate * self.dt
-        source = (torch.arange(self.steps)[:, None, None] - torch.tensor(self.lags)[labels]) % self.steps
+        first = torch.rand(self.steps, n, pairs, generator=generator, device=device) < self.rate * self.dt
+        source = (torch.arange(self.steps, device=device)[:, None, None] - torch.tensor(self.lags, device=device)[labels]) % self.steps
         spikes = torch.stack([first, first.gather(0, source)], -1).reshape(self.steps, n, 2 * pairs)
         if self.noise:
-            spikes |= torch.rand(spikes.shape, generator=generator) < self.noise * self.dt
+            spikes |= torch.rand(spikes.shape, generator=generator, device=device) < self.noise * self.dt
         return spikes.float(), labels
