@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 from neuropil.dynamics.cell import Cell
 
+UNFOLDED = (nn.Linear, nn.LayerNorm, nn.Identity, nn.Dropout, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.Softplus)
+"""Plain modules that take any leading axes and so need no folding of time into the batch."""
+
 
 def output_size(module: nn.Module) -> int | None:
     """How many features ``module`` puts out, where it says so (``out_size`` of cells, ``out_features`` of linear layers)."""
@@ -20,8 +23,9 @@ class Chain(Cell):
     """Cells and plain modules, layer by layer over all time: ``y, s = Chain(nn.Linear(3, 9), hidden=LIF(9, dt=1e-3))(x, s)``.
 
     Equation: ``y = layer_n(... layer_1(x))``. ``x`` [T, ..., N] -> ``y`` [T, ..., M]; ``step`` takes one moment through all layers, and
-    both give the same. A plain module is applied to all time steps at once: it sees time folded into the batch, [T * B, ...] (so
-    convolutions and batch norm work), or [T, N] where there is no batch axis; in ``step`` it sees the moment itself. Layers are named by
+    both give the same. A plain module is applied to all time steps at once: linear layers and activations to [T, ..., N] as it is, any
+    other sees time folded into the batch, [T * B, ...] (so convolutions and batch norm work), or [T, N] where there is no batch axis; in
+    ``step`` it sees the moment itself. Layers are named by
     keyword, else by place. ``State.layers`` holds one state a layer, ``None`` for plain modules and, at rest, for cells not yet run.
     Raises ``TypeError`` for layers that are no modules and ``ValueError`` for no layer, a taken name or the state of another chain.
     """
@@ -84,14 +88,12 @@ class Chain(Cell):
         """A sequence: ``x`` [T, ..., N] -> ``y`` [T, ..., M] and the last state of every layer."""
         if along:
             raise TypeError(f"Chain takes x and a state, {sorted(along)} was given too; run the layer that takes it by itself.")
-        if "step" in vars(self):
-            return super().forward(x, s)
         self._check_input(x, "[T, ..., N], time first", 2)
         after: list[Any] = []
         for layer, part in zip(self.layers, self.ready(x, s).layers, strict=True):
             if isinstance(layer, Cell):
                 x, part = layer(x, part)
-            elif x.ndim < 3:
+            elif x.ndim < 3 or type(layer) in UNFOLDED:
                 x = layer(x)
             else:
                 x = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
