@@ -57,6 +57,8 @@ class Cell(nn.Module):
             raise ValueError(
                 f"The size of a {type(self).__name__} is its number of features, 1 or more, {size!r} was given; or None for any."
             )
+        if not hasattr(getattr(type(self), "State", None), "_fields"):
+            raise TypeError(f"{type(self).__name__} has no State; give the class a NamedTuple class State, one tensor field a variable.")
         self.size = size
         self.out_size = size
         self.dt = None if dt is None else check_dt(dt, type(self).__name__)
