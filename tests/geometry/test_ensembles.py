@@ -56,6 +56,19 @@ def test_planted_ensembles_are_recovered():
     assert found.mean_overlap == pytest.approx(2 / 16 / 6)
 
 
+def test_size_counts_live_units_only():
+    """Ten trials a class; unit 0 is class 0's, units 1 and 2 are class 1's, unit 3 fires once, unit 4 always, units 5 to 7 never."""
+    labels = torch.arange(2).repeat_interleave(10)
+    active = torch.zeros(20, 8, dtype=torch.bool)
+    active[:10, 0] = active[10:, 1] = active[10:, 2] = active[0, 3] = active[:, 4] = True
+    found = category_ensembles(active, labels, 2)
+    assert found.members.nonzero().tolist() == [[0, 0], [1, 1], [1, 2]]
+    assert found.live.tolist() == [True] * 5 + [False] * 3
+    assert_close(found.size, torch.tensor([1 / 5, 2 / 5], dtype=torch.float64))
+    assert_close(category_ensembles(active[:, :5], labels, 2).size, found.size)  # what does nothing changes nothing
+    assert category_ensembles(active[:, 5:], labels, 2).size.tolist() == [0, 0]
+
+
 def test_specificity_on_other_trials_is_the_planted_difference():
     found = category_ensembles(*planted(1)[:2], CLASSES)
     active, labels, _ = planted(2)
@@ -102,12 +115,14 @@ def test_an_absent_category_recruits_nothing():
 
 def test_layer_agreement_is_pearson_over_pairs():
     rng = np.random.default_rng(5)
-    first, second = (Ensembles(torch.from_numpy(rng.random((6, 30)) < 0.4), torch.ones(6, 30)) for _ in range(2))
+    first, second = (
+        Ensembles(torch.from_numpy(rng.random((6, 30)) < 0.4), torch.ones(6, 30), torch.ones(30, dtype=torch.bool)) for _ in range(2)
+    )
     pairs = np.triu_indices(6, 1)
     expected = np.corrcoef(first.overlap.numpy()[pairs], second.overlap.numpy()[pairs])[0, 1]
     assert layer_agreement(first, second) == pytest.approx(expected)
     assert layer_agreement(first, first) == pytest.approx(1)
-    assert layer_agreement(first, Ensembles(torch.zeros(6, 30, dtype=torch.bool), torch.ones(6, 30))) == 0
+    assert layer_agreement(first, Ensembles(torch.zeros(6, 30, dtype=torch.bool), torch.ones(6, 30), first.live)) == 0
 
 
 def test_bad_input():
@@ -119,4 +134,4 @@ def test_bad_input():
     with pytest.raises(ValueError, match="alpha"):
         category_ensembles(active, labels, CLASSES, alpha=1.0)
     with pytest.raises(ValueError, match="3 or more"):
-        layer_agreement(Ensembles(active[:2], active[:2]), Ensembles(active[:2], active[:2]))
+        layer_agreement(*[Ensembles(active[:2], active[:2], active[0])] * 2)

@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from neuropil.atlas import Curve, Matrix, Seed, Settings, Table
 from neuropil.learning import LabelStrip, activities
 from neuropil.studies.learning import forward_forward_ensembles as ensembles
-from neuropil.studies.learning.forward_forward_ensembles import Net, accuracy, study, wall
+from neuropil.studies.learning.forward_forward_ensembles import Net, accuracy, set_thresholds, shuffle_weights, study, wall
 
 SMOKE = Settings("smoke", study.budgets["smoke"])
 SEED = Seed(1000)
@@ -92,6 +92,47 @@ def test_arms_share_their_first_weights_and_data():
     rows = [tuple(row) for part in one for row in part[0].tolist()]
     assert len(rows) == sum(SMOKE.splits)
     assert all(float(part[0].min()) >= 0 and float(part[0].max()) <= 1 for part in one)
+
+
+def test_shuffled_weights_keep_each_units_values():
+    stack, before = net_of("forward_forward").stack, net_of("forward_forward").stack
+    shuffle_weights(stack, torch.Generator().manual_seed(0))
+    for layer, was in zip(stack, before, strict=True):
+        assert torch.equal(layer.weight.sort(dim=1).values, was.weight.sort(dim=1).values)
+        assert torch.equal(layer.bias, was.bias)
+        moved = (layer.weight != was.weight).float().mean(dim=1)
+        assert moved.min() > 0.5  # every unit; a permutation of n leaves one of n in place on average
+        # units are permuted independently: no column went to the same place in all of them
+        places = [(layer.weight[:, None, k] == was.weight[:, :]).float().argmax(dim=1) for k in range(3)]
+        assert all(len(place.unique()) > 3 for place in places)
+
+
+def test_thresholds_alone_are_put_back():
+    stack, other = net_of("forward_forward").stack, net_of("forward_forward", seed=1).stack
+    set_thresholds(stack, [layer.bias.detach() for layer in other])
+    for layer, was, first in zip(stack, net_of("forward_forward").stack, other, strict=True):
+        assert torch.equal(layer.bias, first.bias)
+        assert torch.equal(layer.weight, was.weight)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        set_thresholds(stack, [stack[0].bias.detach()])
+
+
+def test_lesions_are_made_after_the_training_that_forward_forward_gets(outcomes):
+    intact = outcomes["forward_forward"]
+    for name in ("lesioned", "first_thresholds"):
+        assert outcomes[name]["steps"] == intact["steps"]
+        assert outcomes[name]["samples"] == intact["samples"]
+        assert {**study.arms[name], "lesion": None} == {**study.arms["forward_forward"], "lesion": None}
+    shuffled = study.compute(arm_of("lesioned", learning_rate=None), SMOKE, [SEED])[0]
+    unlearned = study.compute(arm_of("first_thresholds", learning_rate=None), SMOKE, [SEED])[0]
+    assert numbers(shuffled) != numbers(outcomes["untrained"])
+    assert numbers(unlearned) == numbers(outcomes["untrained"])  # thresholds that nothing moved are the first ones
+
+
+def test_contrasts_on_sparsity_ask_for_live_units():
+    for contrast in study.secondary:
+        asked = {f"{arm}.dead_share <= 0.5" for arm in (contrast.a, contrast.b)}
+        assert set(contrast.gate) == (asked if contrast.on.startswith("hoyer") else set())
 
 
 def test_accuracy_by_head_reads_the_neutral_strip():

@@ -32,15 +32,22 @@ def hypergeometric_tail(hits: Tensor, active: Tensor, drawn: int, total: int) ->
 
 @dataclass(frozen=True)
 class Ensembles:
-    """The ensemble of every category: ``members`` [classes, units] and the p-values behind them (before correction)."""
+    """The ensemble of every category: ``members`` [classes, units], the p-values behind them (before correction), and the units that live.
+
+    ``live`` [units] (bool) are the units active in at least one of the trials that the ensembles were found in.
+    """
 
     members: Tensor
     p: Tensor
+    live: Tensor
 
     @property
     def size(self) -> Tensor:
-        """The share of units in each ensemble, [classes]."""
-        return self.members.double().mean(dim=1)
+        """The share of live units in each ensemble, [classes]: ``members / live``, 0 where no unit lives.
+
+        A dead unit can join no ensemble; counting it would make a net look more selective only because part of it does nothing.
+        """
+        return self.members.double().sum(dim=1) / self.live.sum().clamp(min=1)
 
     @property
     def overlap(self) -> Tensor:
@@ -95,7 +102,7 @@ def category_ensembles(active: Tensor, labels: Tensor, classes: int, *, alpha: f
             hits = inside.sum(dim=0)
             p[c] = hypergeometric_tail(hits, everywhere, len(inside), len(active))
             recruited[c] = hits >= minimum_share * len(inside)
-    return Ensembles(_holm(p, alpha) & recruited, p)
+    return Ensembles(_holm(p, alpha) & recruited, p, everywhere > 0)
 
 
 def _holm(p: Tensor, alpha: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Forward-Forward ensembles: does learning by goodness give sparser codes than cross-entropy does, at equal accuracy?"""
+"""Forward-Forward ensembles: does learning by goodness give sparser codes than cross-entropy does, at like accuracy?"""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from neuropil.atlas.outcome import Outcome
 from neuropil.data import draw_split, load, pool
 from neuropil.geometry import category_ensembles, layer_agreement, population_sparsity
 from neuropil.learning import ForwardForward, ForwardForwardLayer, LabelStrip, activities, goodness_predict
+from neuropil.learning.forward_forward import forward_forward_layers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,13 +34,19 @@ FF = {
 CE = {"rule": "cross_entropy", "goodness": "squares", "unit_length": True, "learning_rate": 0.003, "weight_decay": 0.0, "sparseness": 0.0}
 ALIKE = ("parameters", "compute", "data")
 
+
+def _on_hoyer(a: str, b: str, on: str = "hoyer_neutral", *more: Match) -> Contrast:
+    """Contrast two arms on sparsity, which is read over live units and so says nothing where most units are dead."""
+    live = (f"{a}.dead_share <= 0.5", f"{b}.dead_share <= 0.5")
+    return Contrast(a, b, on=on, delta=0.05, match=(*more, *ALIKE), gate=live)
+
+
 study = Study(
     slug="forward-forward-ensembles",
-    title="Emergent representations in networks trained with the Forward-Forward algorithm",
     cites="tosato2023",
-    claim="Forward-Forward learning gives sparser hidden activity, in smaller category ensembles, than cross-entropy backpropagation does in the "
-    "same network at equal accuracy.",
-    fidelity="code",
+    claim="At the authors' threshold of 3, Forward-Forward learning gives sparser hidden activity than cross-entropy backpropagation does in the "
+    "same network, within 0.02 of its accuracy.",
+    fidelity="paper",
     scale="reduced",
     arms={
         "forward_forward": {**FF},
@@ -47,11 +54,11 @@ study = Study(
         "cross_entropy_plain": {**CE, "unit_length": False},
         "goodness_backprop": {**FF, "local": False},
         "forward_forward_norm": {**FF, "goodness": "l2"},
-        "theta_0.5": {**FF, "theta": 0.5},
         "theta_1.5": {**FF, "theta": 1.5},
         "theta_6": {**FF, "theta": 6.0},
         "cross_entropy_l1": {**CE, "sparseness": 0.005},
-        "lesioned": {**FF, "labels": "random"},
+        "lesioned": {**FF, "lesion": "weights"},
+        "first_thresholds": {**FF, "lesion": "thresholds"},
         "untrained": {**FF, "learning_rate": None},
         "off": {**FF, "learning_rate": 0.0},
     },
@@ -67,7 +74,9 @@ study = Study(
         "validation_accuracy": Metric("share of images", floor=0.1, ceiling=1.0, label="validation accuracy", house="accuracy"),
         "goodness_gap": Metric("L2 norm of activity", label="true label minus wrong, smallest over layers"),
         "goodness_drop": Metric("share of the L2 norm", label="activity lost with a wrong label"),
-        "ensemble_size": Metric("share of units", better="lower", floor=1.0, ceiling=0.0, label="size of a category's ensemble"),
+        "ensemble_size": Metric(
+            "share of live units", better="lower", floor=1.0, ceiling=0.0, label="size of a category's ensemble, of live units"
+        ),
         "ensemble_specificity": Metric("difference of shares", floor=0.0, ceiling=1.0, label="own category minus others, held-out images"),
         "ensemble_overlap": Metric("Jaccard index", better="lower", floor=1.0, ceiling=0.0, label="overlap of two categories"),
         "layer_agreement": Metric("Pearson r", house="correlation", label="same categories share units in first and last layer"),
@@ -77,13 +86,14 @@ study = Study(
     },
     primary=Contrast("forward_forward", "cross_entropy", on="hoyer_neutral", delta=0.05, match=(Match("accuracy", within=0.02), *ALIKE)),
     secondary=(
-        Contrast("goodness_backprop", "cross_entropy", on="hoyer_neutral", delta=0.05, match=ALIKE),
-        Contrast("forward_forward_norm", "cross_entropy", on="hoyer_neutral", delta=0.05, match=ALIKE),
-        Contrast("cross_entropy", "cross_entropy_plain", on="hoyer_neutral", delta=0.05, match=ALIKE),
-        Contrast("forward_forward", "goodness_backprop", on="hoyer_neutral", delta=0.05, match=ALIKE),
-        Contrast("forward_forward", "theta_6", on="hoyer_neutral", delta=0.05, match=ALIKE),
-        Contrast("theta_6", "cross_entropy", on="hoyer_neutral", delta=0.05, match=(Match("accuracy", within=0.02), *ALIKE)),
-        Contrast("forward_forward", "cross_entropy", on="hoyer_true", delta=0.05, match=ALIKE),
+        _on_hoyer("goodness_backprop", "cross_entropy"),
+        _on_hoyer("forward_forward_norm", "cross_entropy"),
+        _on_hoyer("cross_entropy", "cross_entropy_plain"),
+        _on_hoyer("forward_forward", "goodness_backprop"),
+        _on_hoyer("forward_forward", "theta_6"),
+        _on_hoyer("theta_6", "cross_entropy", "hoyer_neutral", Match("accuracy", within=0.02)),
+        _on_hoyer("forward_forward", "first_thresholds"),
+        _on_hoyer("forward_forward", "cross_entropy", "hoyer_true"),
         Contrast("forward_forward", "cross_entropy", on="ensemble_size", delta=0.05, match=ALIKE),
         Contrast("forward_forward", "cross_entropy", on="ensemble_specificity", delta=0.05, match=ALIKE),
         Contrast("cross_entropy", "forward_forward", on="accuracy", delta=0.02, match=ALIKE),
@@ -96,8 +106,10 @@ study = Study(
         "cross_entropy.hoyer_neutral <= 0.9",
         "forward_forward.dead_share <= 0.5",
         "cross_entropy.dead_share <= 0.5",
+        "cross_entropy_l1.dead_share <= 0.5",
+        "untrained.dead_share <= 0.5",
     ),
-    lesion=Lesion("lesioned", on="hoyer_neutral", at_least=0.05),
+    lesion=Lesion("lesioned", on="goodness_gap", at_least=1.0),
     off=Off("off", "untrained"),
     tune=Tune(
         space={"learning_rate": Grid((0.001, 0.003, 0.01, 0.03, 0.1)), "weight_decay": Grid((0.0, 0.1, 1.0), closed="low")},
@@ -106,10 +118,10 @@ study = Study(
         follow={
             "goodness_backprop": "forward_forward",
             "forward_forward_norm": "forward_forward",
-            "theta_0.5": "forward_forward",
             "theta_1.5": "forward_forward",
             "theta_6": "forward_forward",
             "lesioned": "forward_forward",
+            "first_thresholds": "forward_forward",
             "cross_entropy_plain": "cross_entropy",
             "cross_entropy_l1": "cross_entropy",
         },
@@ -128,16 +140,27 @@ study = Study(
     },
     data={"smoke": ("digits",), "glance": ("digits",), "desk": ("mnist",), "full": ("mnist",)},
     distance="MNIST pooled to 14 x 14 and two layers of 256 units for 8,000 minibatches of 64, instead of 28 x 28 and three or four layers of 1,000 "
-    "to 2,000 units for hundreds of epochs. Goodness is Hinton's sum of squares, theta at the same activity norm of 3: with the authors' L2 "
-    "norm a net this small stays near 0.93 correct, too far below cross-entropy to compare (arm forward_forward_norm keeps it); a third layer lowered Forward-Forward's accuracy in pilots. Layers learn "
-    "side by side, wrong labels are drawn anew at every step, and all test images count, not only those classified correctly.",
-    notes="The strip is ten values beside the image, and neutral (a tenth everywhere) where sparsity is read. Each step shows every image of the "
+    "to 2,000 units for hundreds of epochs. The authors' code was read, but goodness here is Hinton's sum of squares, theta at the same activity "
+    "norm of 3: with the authors' L2 norm a net this small stays near 0.93 correct and misses the accuracy match (kept as arm "
+    "forward_forward_norm); a third layer lowered Forward-Forward's accuracy. Depth, goodness and number of steps were chosen on about 50 pilot "
+    "runs on tuning seeds that displayed MNIST test accuracy and sparsity, so the choice was not blind. Layers learn side by side, wrong labels "
+    "are drawn anew at every step, and all test images count, not only those classified correctly.",
+    notes="Sparsity follows theta, and validation accuracy is no reason to prefer theta 3: on a tuning seed it was 0.95, 0.97 and 0.96 at 1.5, 3 and 6, "
+    "all at the rate tuned for 3, less apart than the 0.02 of the accuracy match on either side. At 6 the net is less sparse than cross-entropy "
+    "(0.53 against 0.68 on two tuning seeds; contrast theta_6 against cross_entropy). The claim is about the authors' threshold, not about "
+    "Forward-Forward learning at any threshold. "
+    "Theta is the activity norm at the threshold (its square for a sum of squares). "
+    "The strip is ten values beside the image, and neutral (a tenth everywhere) where sparsity is read. Each step shows every image of the "
     "minibatch twice: Forward-Forward with its own and a wrong label, cross-entropy with two random labels, so images, order, presentations "
-    "and updates are equal and the strip tells cross-entropy nothing. The head of cross-entropy adds about 2 per cent of parameters. Rates fall linearly to 0. The lesion "
-    "gives both presentations a random label: same loss, same data, nothing to tell apart. Theta is the activity norm at the threshold (its square for a sum of squares). "
+    "and updates are equal and the strip tells cross-entropy nothing. The head of cross-entropy adds about 2 per cent of parameters. Rates fall "
+    "linearly to 0. The lesion permutes, after training, every unit's incoming weights: values, norms and biases stay, what was learned about "
+    "which input is gone. It is judged on the goodness gap, which the rule itself moves. On two tuning seeds it took the gap from 1.8 to 0 and "
+    "accuracy from 0.97 to 0.12, but sparsity rose from 0.83 to 0.89: sparsity does not need what was learned about which input, and where that "
+    "holds again a supported verdict is withheld. The arm first_thresholds, added after that was seen, puts the first biases back after training: "
+    "sparsity 0.71, accuracy 0.75 (in cross-entropy the same step took sparsity from 0.68 to 0.67). "
     "A unit is live if a test image activates it under the strip in question; a layer without two live units counts as not sparse (0). "
     "An ensemble's unit is active in at least a quarter of its category's images and significantly more often than for the others (half of the "
-    "test images); specificity is read on the other half.",
+    "test images); its size is a share of the units that live in that half, and specificity is read on the other half.",
 )
 
 
@@ -205,8 +228,7 @@ def learn(net: Net, arm: Settings, budget: Settings, data: Task, strip: LabelStr
         chosen = torch.randint(len(images), (budget.batch,), generator=order)
         x, y = images[chosen], labels[chosen]
         if arm.rule == "goodness":
-            shown = strip.random(y, noise) if arm.get("labels") == "random" else y
-            state, _ = rule.step(net.stack, (x, shown), state)
+            state, _ = rule.step(net.stack, (x, y), state)
             continue
         x, y = x.repeat(2, 1), y.repeat(2)
         hidden = activities(net.stack, strip.write(x, strip.random(y, noise)))
@@ -217,6 +239,21 @@ def learn(net: Net, arm: Settings, budget: Settings, data: Task, strip: LabelStr
         torch.autograd.backward(loss)
         optimizer.step()
     return budget.steps if arm.learning_rate else 0
+
+
+@torch.no_grad()
+def shuffle_weights(stack: nn.Sequential, generator: torch.Generator) -> None:
+    """Permute each unit's incoming weights: values, norm and bias stay, what was learned about which input is gone."""
+    for layer in forward_forward_layers(stack):
+        order = torch.rand(layer.weight.shape, generator=generator).argsort(dim=1)
+        layer.weight.copy_(layer.weight.gather(1, order))
+
+
+@torch.no_grad()
+def set_thresholds(stack: nn.Sequential, biases: Sequence[Tensor]) -> None:
+    """Put these biases, one vector a layer, in place of those that the layers learned."""
+    for layer, bias in zip(forward_forward_layers(stack), biases, strict=True):
+        layer.bias.copy_(bias)
 
 
 def accuracy(net: Net, arm: Settings, strip: LabelStrip, part: tuple[Tensor, Tensor]) -> float:
@@ -246,7 +283,12 @@ def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     strip = LabelStrip(classes=10)
     data = task(budget, seed)
     net = Net(arm, budget, data.train[0].shape[1], strip, seed.torch("init"))
+    first = [layer.bias.detach().clone() for layer in forward_forward_layers(net.stack)]
     updates = learn(net, arm, budget, data, strip, seed)
+    if arm.get("lesion") == "weights":
+        shuffle_weights(net.stack, seed.torch("lesion"))
+    elif arm.get("lesion") == "thresholds":
+        set_thresholds(net.stack, first)
     with torch.no_grad():
         outcome = measure(net, strip, *data.test, seed)
         outcome["accuracy"] = accuracy(net, arm, strip, data.test)
@@ -289,7 +331,7 @@ def measure(net: Net, strip: LabelStrip, x: Tensor, y: Tensor, seed: Seed) -> di
         "layer_agreement": layer_agreement(ensembles[0], ensembles[-1]),
         "by_layer": Curve(layers, by_layer, "layer", "Hoyer sparsity"),
         "dead_by_layer": Curve(layers, [s.dead_share for s in found["neutral"]], "layer", "share of dead units"),
-        "size_by_layer": Curve(layers, [e.size.mean().item() for e in ensembles], "layer", "share of units in an ensemble"),
+        "size_by_layer": Curve(layers, [e.size.mean().item() for e in ensembles], "layer", "share of live units in an ensemble"),
         "wall": wall(seen["neutral"][0], y, classes),
     }
 
@@ -310,9 +352,10 @@ COLOURS = {
     "cross_entropy_plain": "#9db4d0",
     "cross_entropy_l1": "#7a6fb0",
     "lesioned": "#6b8e23",
+    "first_thresholds": "#b5c77d",
     "untrained": "#999999",
 }
-THETAS = {"theta_0.5": 0.5, "theta_1.5": 1.5, "forward_forward": 3.0, "theta_6": 6.0}
+THETAS = {"theta_1.5": 1.5, "forward_forward": 3.0, "theta_6": 6.0}
 GREY = "0.5"
 
 
@@ -426,6 +469,6 @@ def threshold(table: Table) -> Figure:
     for arm in (arm for arm in COLOURS if arm in table.arms):
         x, y = table.values(arm, "ensemble_size"), table.values(arm, "ensemble_specificity")
         right.scatter(x, y, s=18, color=COLOURS[arm], lw=0, alpha=0.8, label=arm.replace("_", " "))
-    right.set(xlabel="size of an ensemble, share of units", ylabel="specificity", ylim=(0, 1), title="category ensembles")
+    right.set(xlabel="size of an ensemble, share of live units", ylabel="specificity", ylim=(0, 1), title="category ensembles")
     right.legend(fontsize=6.5, frameon=False, labelcolor=GREY)
     return figure
