@@ -9,7 +9,7 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-FAMILIES = ("agents", "atlas", "data", "dynamics", "geometry", "learning", "networks", "observe", "plasticity")
+FAMILIES = ("agents", "atlas", "cells", "data", "dynamics", "geometry", "learning", "networks", "plasticity", "synapses")
 
 
 def __getattr__(name: str) -> ModuleType:

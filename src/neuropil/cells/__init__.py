@@ -1,0 +1,12 @@
+"""Cells: neuron models, one a file, the equation written once; state in, state out."""
+
+from neuropil.cells.alif import ALIF
+from neuropil.cells.cuba_lif import CubaLIF
+from neuropil.cells.izhikevich import Izhikevich
+from neuropil.cells.leaky_rate import LeakyRate
+from neuropil.cells.li import LI
+from neuropil.cells.lif import LIF
+from neuropil.cells.plif import PLIF
+from neuropil.cells.refractory_lif import RefractoryLIF
+
+__all__ = ["ALIF", "LI", "LIF", "PLIF", "CubaLIF", "Izhikevich", "LeakyRate", "RefractoryLIF"]

@@ -1,0 +1,60 @@
+"""Adaptive-threshold leaky integrate-and-fire: every spike makes the next one harder."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from neuropil.cells.lif import LIF
+from neuropil.dynamics import Cell, Decay, FastSigmoid, Reset, Surrogate, parameter
+from neuropil.dynamics.parameter import Value
+from neuropil.dynamics.registry import CELLS
+from neuropil.dynamics.reset import Mode
+
+
+@CELLS.register(cites=("bellec2018",), tags=("leaky", "spiking", "adaptive"), off={"beta": 0.0}, like=lambda off: LIF(off.size, dt=off.dt))
+class ALIF(Cell):
+    """Adaptive LIF: a threshold that rises with each spike and relaxes slowly.
+
+    Equation: ``v <- d v + x``; ``A = threshold + beta a``; ``spike = 1 if v >= A``; ``v <- v - spike A``; ``a <- d_a a + spike``, with
+    ``d = exp(-dt / tau)``, ``d_a = exp(-dt / tau_adapt)``. ``beta = 0`` is the LIF.
+
+    ``x`` [T, ..., N], ``y`` [T, ..., N] spikes; ``v`` in units of threshold, ``a`` a count of recent spikes, ``beta`` the rise of the
+    threshold per spike (shared or [N]); ``tau``, ``tau_adapt``, ``dt`` in seconds. Raises ``ValueError`` for times or threshold not above 0,
+    ``dt`` missing or above either ``tau``. Source: bellec2018. Differs from the paper in that ``beta`` does not change its meaning with ``dt``
+    (theirs is ``beta / (1 - d_a)``), and that ``x`` is not scaled by ``1 - d``.
+    """
+
+    emits = "spikes"
+
+    class State(NamedTuple):
+        """``v``: membrane potential, in units of threshold; ``a``: adaptation, decaying count of spikes."""
+
+        v: Tensor
+        a: Tensor
+
+    def __init__(
+        self,
+        size: int | None = None,
+        *,
+        tau: Value = 0.02,
+        tau_adapt: Value = 0.2,
+        beta: Value = 0.2,
+        dt: float | None = None,
+        threshold: Value = 1.0,
+        reset: Reset | Mode = "soft",
+        surrogate: Surrogate | None = None,
+    ) -> None:
+        super().__init__(size, dt=dt)
+        self.decay = Decay(tau, dt=dt, size=size)
+        self.decay_adapt = Decay(tau_adapt, dt=dt, size=size, name="tau_adapt")
+        self.beta = parameter(beta, size=size, name="beta")
+        self.threshold = parameter(threshold, size=size, positive=True, name="threshold")
+        self.reset = Reset.of(reset)
+        self.surrogate = surrogate or FastSigmoid()
+
+    def update(self, s: State, x: Tensor) -> tuple[State, Tensor]:
+        """One moment."""
+        v = self.decay() * s.v + x
+        threshold = self.threshold + self.beta * s.a
+        spike = self.surrogate(v - threshold)
+        return self.State(self.reset(v, spike, threshold), self.decay_adapt() * s.a + spike), spike
