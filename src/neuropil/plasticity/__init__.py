@@ -6,5 +6,7 @@ from neuropil.plasticity.homeostatic_learning_rate import (
     after_update,
     lookahead,
 )
+from neuropil.plasticity.oja import Oja
+from neuropil.plasticity.stdp import STDP
 
-__all__ = ["HomeostaticLearningRate", "HomeostaticState", "after_update", "lookahead"]
+__all__ = ["STDP", "HomeostaticLearningRate", "HomeostaticState", "Oja", "after_update", "lookahead"]

@@ -1,0 +1,11 @@
+"""Synapses: one kind of connection a file; the stateless ones are plain modules, those with a memory are Cells."""
+
+from neuropil.synapses.conv import Conv
+from neuropil.synapses.delayed_linear import DelayedLinear
+from neuropil.synapses.dense import Dense
+from neuropil.synapses.recurrent import Recurrent
+from neuropil.synapses.sign_constrained import SignConstrained
+from neuropil.synapses.sparse import Sparse
+from neuropil.synapses.synapse import Synapse
+
+__all__ = ["Conv", "DelayedLinear", "Dense", "Recurrent", "SignConstrained", "Sparse", "Synapse"]
