@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint figures clean
+.PHONY: demo test test-all lint clean
 
 demo: .venv/.demo
 	$(BIN)/neuropil tour

@@ -27,6 +27,7 @@ from neuropil.atlas.statistics.multiplicity import benjamini_hochberg
 ROOT = Path(__file__).resolve().parent.parent
 FIDELITY = {"code": "paper and code", "paper": "paper", "reconstructed": "our reading", "unverifiable": "no recoverable equations"}
 BADGES = ("supported", "negligible", "reversed", "undecided")
+SEEK_A_DIFFERENCE = ("supported", "reversed", "undecided")
 SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Liberation Sans', Arial, sans-serif"
 THEMES = {
     "light": {"ink": "#1d2126", "soft": "#57606a", "band": "#e3e7ea", "edge": "#a9b1b8", "supported": "#14628f", "negligible": "#6a5300"}
@@ -52,8 +53,8 @@ def committed(results: Path) -> list[list[dict[str, Any]]]:
 def table(studies: Sequence[Sequence[Mapping[str, Any]]], results: Path) -> str:
     """Lay the verdicts out as a Markdown table, one row a study."""
     titles = {row.slug: (row.title, row.year) for row in rows()}
-    judged = [s[-1] for s in studies if s[-1]["verdict"]["word"] in BADGES and s[-1]["contrasts"][0]["p"] is not None]
-    q_of = {r["slug"]: q for r, q in zip(judged, benjamini_hochberg([r["contrasts"][0]["p"] for r in judged]), strict=True)}
+    judged = [s[-1] for s in studies if s[-1]["verdict"]["word"] in SEEK_A_DIFFERENCE and _deciding(s[-1])["p"] is not None]
+    q_of = {r["slug"]: q for r, q in zip(judged, benjamini_hochberg([_deciding(r)["p"] for r in judged]), strict=True)}
     lines = [
         "| Paper | Claim | Verdict | Effect [95 % interval] | Matters from | Seeds | q | Looks | Read from |",
         "|---|---|---|---|---|--:|--:|---|---|",
@@ -97,6 +98,7 @@ def picture(studies: Sequence[Sequence[Mapping[str, Any]]], theme: str) -> str:
     c.text(right, 16, "mechanism better \u2192", "soft", "end")
     for index, (result, contrast) in enumerate(marks):
         word, y = result["verdict"]["word"], 34 + row * index
+        word = contrast["word"] if word in BADGES else word
         kind = word if word in BADGES else "plain"
         effect, interval, interval90 = _in_deltas(contrast)
         c.text(left, y + 12, f"{result['slug']}: {contrast['a']} against {contrast['b']}", "name")
@@ -117,7 +119,7 @@ def picture(studies: Sequence[Sequence[Mapping[str, Any]]], theme: str) -> str:
     style = [f"text{{font:13px {SANS};fill:{colour['ink']}}}.soft{{fill:{colour['soft']}}}.name,.word{{font-weight:600}}"]
     style.append(f".band{{fill:{colour['band']}}}.zero{{stroke:{colour['edge']}}}.thin{{stroke-width:2}}.thick{{stroke-width:7}}")
     style += [f"line.{k}{{stroke:{colour[k]}}}.dot.{k},text.{k}{{fill:{colour[k]}}}" for k in (*BADGES, "plain")]
-    said = "; ".join(f"{r['slug']}: {r['verdict']['word']} at {r['budget']['name']} scale" for r, _ in marks)
+    said = "; ".join(dict.fromkeys(f"{r['slug']}: {r['verdict']['word']} at {r['budget']['name']} scale" for r, _ in marks))
     head = Markup(
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {h}" width="800" height="{h}" role="img"><title>{t}</title>'
     ).format(h=bottom + 46, t=f"Effects in units of the smallest difference that matters. {said}")
@@ -197,6 +199,11 @@ def _verdict(result: Mapping[str, Any]) -> str:
     said = f"**{result['verdict']['word']}** at {result['budget']['name']} scale"
     reasons = ", ".join(dict.fromkeys(reason.partition(":")[0] for reason in result["verdict"]["withheld"]))
     return f"{said} (no verdict: {reasons})" if reasons else said
+
+
+def _deciding(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    contrast: Mapping[str, Any] = result["contrasts"][result["verdict"]["decided_by"]]
+    return contrast
 
 
 def _plain(markup: Markup) -> str:

@@ -10,7 +10,7 @@ study = Study(
     claim="A sparse random expansion makes digits easier for a linear readout than a linear one of the same width.",
     fidelity="paper",
     scale="proxy",
-    arms={"sparse": {"active": 0.2}, "linear": {"active": 1.0}, "off": {"active": 1.0}, "shuffled": {"active": 0.2}},
+    arms={"sparse": {"active": 0.2}, "linear": {}, "off": {"active": 1.0}, "shuffled": {"active": 0.2}},
     metrics={"accuracy": Metric("share correct", floor=0, ceiling=1), "active_share": Metric("share of units")},
     primary=Contrast("sparse", "linear", on="accuracy", delta=0.02, match="parameters"),
     dose=Dose("silenced_share", at_least=0.5),
@@ -28,8 +28,8 @@ def trial(arm, budget, seed):
     digits, order = load("digits"), seed.numpy("data").permutation(1797)
     x, y = digits.images.reshape(1797, -1)[order] / 16.0, np.eye(10)[digits.labels[order]]
     h = x @ seed.numpy("init").normal(size=(64, budget.width)) / 8
-    if arm.active < 1:
-        h = np.maximum(h - np.quantile(h, 1 - arm.active, axis=1, keepdims=True), 0)
+    if "active" in arm:
+        h = h * (h >= np.quantile(h, 1 - arm.active, axis=1, keepdims=True))
     test = h[1297:]
     if arm.name == "shuffled":
         test = seed.numpy("noise").permuted(test, axis=1)

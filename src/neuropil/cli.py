@@ -34,10 +34,12 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 Slug = Annotated[str, typer.Argument(help="A slug of `neuropil list`, or the path of your own study file (.py).", metavar="SLUG|FILE.py")]
+Row = Annotated[str, typer.Argument(help="A slug of `neuropil list`.", metavar="SLUG")]
 Budget = Annotated[
     str, typer.Option(help="smoke (seconds), glance (two minutes, no verdict), desk (the verdict) or full (the paper's scale).")
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="Worker processes, one torch thread each.")]
+MOST_SEEDS = 10_000
 CORES = min(os.cpu_count() or 1, 8)
 
 
@@ -123,7 +125,7 @@ def search(
 
 
 @app.command()
-def show(slug: Slug, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def show(slug: Row, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show one paper: its claim, what is known of it here, and what to do next."""
     from dataclasses import asdict
 
@@ -368,7 +370,7 @@ def doctor() -> None:
     lines, healthy = examine()
     for mark, what, said in lines:
         out.print(
-            f"{ {'ok': '[green]ok  [/green]', 'note': '[yellow]note[/yellow]', 'bad': '[red]bad [/red]'}[mark] } {what}: {_escaped(said)}"
+            f"{ {'ok': '[green]ok  [/green]', 'note': '[yellow]note[/yellow]', 'bad': '[red]bad [/red]'}[mark] } {_escaped(what)}: {_escaped(said)}"
         )
     if not healthy:
         raise typer.Exit(1)
@@ -384,6 +386,7 @@ def refresh(
     from neuropil.atlas.catalogue import rows, study_path
     from neuropil.atlas.conduct.loading import Source, find
     from neuropil.atlas.conduct.refresh import refresh as refresh_one
+    from neuropil.atlas.conduct.registration import read
     from neuropil.atlas.conduct.store import Store
 
     sources = [find(slug) for slug in slugs] if slugs else [Source(row.slug, file) for row in rows() if (file := study_path(row.slug))]
@@ -393,11 +396,11 @@ def refresh(
         key=lambda each: each.seconds,
     )
     for each in found:
-        out.print(f"{each.slug}: {each.state} ({_escaped(each.said)})", soft_wrap=True)
+        out.print(f"{each.source.slug}: {each.state} ({_escaped(each.said)})", soft_wrap=True)
     for each in found:
         if each.state == "pending" and not dry:
-            out.rule(each.slug, align="left")
-            run(each.slug, jobs=jobs, seeds=None, arms=None, json_file=None)
+            out.rule(each.source.slug, align="left")
+            run(each.source.reference, budget=read(each.source.folder).budget, jobs=jobs, seeds=None, arms=None, json_file=None)
     if any(each.state == "stale" for each in found):
         raise typer.Exit(1)
 
@@ -417,11 +420,13 @@ def _seeds(text: str | None) -> list[int] | None:
     try:
         if ":" in text:
             start, stop = (int(part) for part in text.split(":"))
-            found = list(range(start, stop))
+            found = list(range(start, min(stop, start + MOST_SEEDS + 1)))
         else:
             found = [int(part) for part in text.split(",")]
     except ValueError:
         found = []
+    if len(found) > MOST_SEEDS:
+        raise AtlasError(f"--seeds {text!r} asks for more than {MOST_SEEDS} seeds; explore with fewer, such as 0:10.")
     if not found or len(set(found)) < len(found):
         raise AtlasError(f"--seeds {text!r} names no seeds; write a range as 0:10 (0 to 9) or a list as 3,5,8, each seed once.")
     return found

@@ -63,7 +63,11 @@ def test_the_ledger_is_append_only(tmp_path):
     ledger.append("registered", registration=1)
     ledger.append("started", registration=1, code="c")
     ledger.append("started", registration=1, code="c")
-    ledger.append("started", registration=1, code="d")
+    assert ledger.looks() == 1
+    ledger.append("finished", registration=1, code="c", numbers="n")
+    ledger.append("finished", registration=1, code="c", numbers="n")
+    assert ledger.looks() == 1
+    ledger.append("finished", registration=1, code="c", numbers="others")
     assert ledger.looks() == ledger.looks(1) == 2
     assert ledger.looks(2) == 0
     lines = ledger.path.read_text().splitlines(keepends=True)
@@ -140,8 +144,7 @@ def test_fingerprints_agree_to_rounding_only():
     assert "arms differ" in agrees(old, {"b": {"x": 1.0}})
 
 
-def test_results_lie_where_a_user_expects_them(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_results_lie_beside_the_study_whatever_the_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("NEUROPIL_RESULTS", raising=False)
     assert results_folder(tmp_path / "mine.py", "mine") == tmp_path / "results" / "mine"
     monkeypatch.setenv("NEUROPIL_RESULTS", "/elsewhere")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.expressions import Condition
@@ -32,6 +33,10 @@ class Metric:
     label: str = ""
     house: str = ""
     cap: float | str | None = None
+
+    def at(self, budget: Mapping[str, Any]) -> Metric:
+        """The metric with its cap read from the budget, where it names a setting of it."""
+        return replace(self, cap=float(budget[self.cap])) if isinstance(self.cap, str) else self
 
     def __post_init__(self) -> None:
         if self.kind not in ("mean", "success", "steps", "time", "exact"):

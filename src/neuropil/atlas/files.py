@@ -30,14 +30,14 @@ def committed_results() -> Path:
 def results_folder(study_file: Path, slug: str) -> Path:
     """Find where a study's registration, ledger and results lie.
 
-    ``$NEUROPIL_RESULTS/<slug>``; else ``results/<slug>`` that comes with neuropil for a study of its own; else ``./results/<slug>``.
+    ``$NEUROPIL_RESULTS/<slug>``; else the ``results/<slug>`` that comes with neuropil, for a study of its own, or beside a user's study file.
     """
     named = os.environ.get("NEUROPIL_RESULTS")
     if named:
         return Path(named) / slug
     if PACKAGE in study_file.resolve().parents:
         return committed_results() / slug
-    return Path.cwd() / "results" / slug
+    return study_file.resolve().parent / "results" / slug
 
 
 def cache_folder() -> Path:

@@ -17,9 +17,9 @@ VERDICTS = ("supported", "negligible", "reversed", "undecided", "descriptive", "
 
 
 def index() -> list[dict[str, Any]]:
-    """One record a row of the catalogue, q-values over all verdicts included."""
+    """One record a row of the catalogue; q-values over the verdicts that claim or seek a difference (a *negligible* one claims none)."""
     records = [record(row) for row in rows()]
-    judged = [r for r in records if r["verdict"] in VERDICTS[:4] and r["p"] is not None]
+    judged = [r for r in records if r["verdict"] in ("supported", "reversed", "undecided") and r["p"] is not None]
     for found, q in zip(judged, benjamini_hochberg([r["p"] for r in judged]), strict=True):
         found["q"] = q
     return records
@@ -54,7 +54,7 @@ def record(row: Row) -> dict[str, Any]:
     found["looks"] = Ledger(source.folder).looks()
     result = latest_result(source.folder)
     if result is not None:
-        primary = result["contrasts"][0]
+        primary = result["contrasts"][result["verdict"]["decided_by"]]
         found |= {key: primary[key] for key in ("effect", "units", "interval", "delta", "n", "p")}
         found |= {"verdict": result["verdict"]["word"], "stale": stale(source, result), "registration": result["registration"]["number"]}
     return found

@@ -24,6 +24,8 @@ class Curve:
         object.__setattr__(self, "y", [float(v) for v in self.y])
         if len(self.x) != len(self.y) or not self.x:
             raise AtlasError(f"A curve needs as many x as y and at least one, {len(self.x)} and {len(self.y)} were given.")
+        if not all(map(math.isfinite, (*self.x, *self.y))):
+            raise AtlasError(f"A curve of {self.y_label!r} against {self.x_label!r} holds NaN or infinity; leave those points out.")
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Matrix:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", [[float(v) for v in row] for row in self.values])
-        if len({len(row) for row in self.values}) != 1:
-            raise AtlasError("A matrix needs rows of one length and at least one row.")
+        if len({len(row) for row in self.values}) != 1 or not all(math.isfinite(v) for row in self.values for v in row):
+            raise AtlasError("A matrix needs rows of one length, at least one row, and finite numbers.")
 
 
 Outcome = Mapping[str, float | Curve | Matrix]
@@ -45,6 +47,8 @@ Outcome = Mapping[str, float | Curve | Matrix]
 
 def encode(outcome: Outcome) -> dict[str, Any]:
     """Turn an outcome into plain JSON data: exact floats, the kind of every entry named."""
+    if not isinstance(outcome, Mapping):
+        raise AtlasError(f"A trial returns a mapping from names to numbers, curves and matrices, a {type(outcome).__name__} came back.")
     plain: dict[str, Any] = {}
     for name, value in outcome.items():
         if isinstance(value, Curve):
@@ -55,7 +59,12 @@ def encode(outcome: Outcome) -> dict[str, Any]:
                 "labels": [value.row_label, value.column_label],
             }
         else:
-            number = float(value)
+            try:
+                number = float(value)
+            except (TypeError, ValueError):
+                raise AtlasError(
+                    f"A trial returned a {type(value).__name__} under {name!r}; return a number, a Curve or a Matrix."
+                ) from None
             plain[name] = number if math.isfinite(number) else {"float": repr(number)}
     return plain
 

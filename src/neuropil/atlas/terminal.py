@@ -117,7 +117,11 @@ def _contrasts(result: dict[str, Any]) -> Grid:
         what = Text(f"{mark}{c['a']} {sign} {c['b']} on {c['on']}" + (f" ({c['unmatched']})" if c["unmatched"] else ""))
         units = f"{c['units']}, log ratio" if c["scale"] == "log" else c["units"]
         grid.add_row(
-            what, f"{c['effect']:+.4g} {units}", interval(c["interval"]) or "one seed", number(c["delta"]), "" if p is None else f"{p:.2g}"
+            what,
+            f"{c['effect']:+.4g} {units}",
+            interval(c["interval"]) or "one seed",
+            number(c["delta"]),
+            "" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.2g}",
         )
     return grid
 
@@ -133,8 +137,8 @@ def _checks(result: dict[str, Any]) -> Grid:
 
 def rows_table(records: list[dict[str, Any]], width: int) -> Grid:
     """Lay out rows of the index, fewer columns where the terminal is narrow."""
-    wide = width >= 100
-    columns = ["slug", "family", "tier", "verdict"] + (["effect", "n", "looks", "title"] if wide else [])
+    wide, narrow = width >= 100, width < 60
+    columns = ["slug"] + ([] if narrow else ["family", "tier"]) + ["verdict"] + (["effect", "n", "looks", "title"] if wide else [])
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, expand=wide)
     for column in columns:
         grid.add_column(
@@ -148,8 +152,7 @@ def rows_table(records: list[dict[str, Any]], width: int) -> Grid:
         style = STYLES.get(word, "dim" if word == "catalogued" else "")
         cells: list[Text | str] = [
             record["slug"],
-            record["family"],
-            record["tier"],
+            *([] if narrow else [record["family"], record["tier"]]),
             Text(word + (" (stale)" if record["stale"] else ""), style=style),
         ]
         if wide:

@@ -95,7 +95,7 @@ def toy(fidelity="paper", dose=0.5, **changes) -> Study:
         metrics={
             "accuracy": Metric("share correct", ceiling=1.0, label="test accuracy"),
             "moved": Metric("bins"),
-            "reach": Metric("steps", kind="steps", better="lower", label="steps to 80 %"),
+            "reach": Metric("steps", kind="steps", cap=5000, better="lower", label="steps to 80 %"),
             "won": Metric("share of seeds", kind="success"),
         },
         dose=Dose("moved", dose),
@@ -160,7 +160,9 @@ def result_of(study, tmp_path, *, gain=0.03, noise=0.002, n=10, reached=0.95, re
     smoked = Table([0], {"without": made["without"][:1], "off": made["without"][:1]}) if registered else None
     power = {"wanted": 0.9, "reached": reached, "from_seeds": list(range(1100, 1110))}
     power["contrasts"] = [{"contrast": "with > without", "spread": 0.0123, "n": n, "power": reached, "delta_checked": "2 standard errors"}]
-    registration = Registration(1, "desk", {}, "ab" * 32, seeds, power, "", "2026-05-01T10:00:00+00:00") if registered else None
+    registration = (
+        Registration(1, "desk", {"power": power, "amends": ""}, "ab" * 32, seeds, "2026-05-01T10:00:00+00:00") if registered else None
+    )
     seconds = {arm: [1.5] * n for arm in table.arms}
     found = assemble(Source("toy-study", file), study, "desk" if registered else "glance", table, seconds, smoked, {}, registration)
     if registered:

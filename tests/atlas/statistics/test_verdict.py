@@ -16,7 +16,7 @@ from neuropil.atlas.statistics.verdict import conjunction, judge
 
 ACCURACY = Metric("share", ceiling=1.0)
 SUCCESS = Metric("share", kind="success")
-STEPS = Metric("steps", kind="steps", better="lower")
+STEPS = Metric("steps", kind="steps", better="lower", cap=1e9)
 
 
 def contrast(delta: float = 0.02, relation: str = "greater") -> Contrast:
@@ -74,7 +74,7 @@ def test_signed_ranks_are_scipys_and_the_interval_inverts_the_test():
     a, b = np.exp(rng.normal(0, 1, 11)), np.exp(rng.normal(0.5, 1, 11))
     a[3] = np.inf
     found = estimate(a, b, STEPS)
-    signed = np.log(b) - np.log(np.where(np.isinf(a), 1e9, a))
+    signed = np.log(b) - np.log(np.where(np.isinf(a), 1e9, a))  # the cap of STEPS
     assert found.p == pytest.approx(stats.wilcoxon(signed, method="exact").pvalue)
     values = list(rng.normal(0.3, 1, 10))
     low, high, middle = walsh(values, 0.05)
@@ -218,7 +218,7 @@ def test_step_counts_recover_error_and_power_with_and_without_censoring(n, limit
             a = np.exp(common + rng.normal(-shift, 0.3, n))
             b = np.exp(common + rng.normal(0, 0.3, n))
             a, b = np.where(a > limit, np.inf, a), np.where(b > limit, np.inf, b)
-            found.append(judge(estimate(a, b, STEPS), fold))
+            found.append(judge(estimate(a, b, Metric("steps", kind="steps", better="lower", cap=min(limit, 1e9))), fold))
         return found
 
     null = words(0.0)
@@ -272,8 +272,50 @@ def test_adjusted_p_values_match_peers():
 
 def test_gap_closed_is_a_share_of_the_way_to_the_best():
     assert gap_closed(0.1, 0.8, ACCURACY) == pytest.approx(0.5)
-    assert gap_closed(0.1, 0.8, Metric("nats", better="lower", floor=0.0)) == pytest.approx(0.125)
+    assert gap_closed(0.2, 0.3, Metric("share", better="lower", floor=1.0, ceiling=0.0)) == pytest.approx(2 / 3)
     assert gap_closed(0.1, 0.8, Metric("units")) is None
+
+
+CAPPED = Metric("steps", kind="steps", better="lower", cap=100)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "word"),
+    [
+        ([50.0] * 10, [math.inf] * 10, "supported"),  # always, against never: at least twofold
+        ([math.inf] * 10, [50.0] * 10, "reversed"),
+        ([math.inf] * 10, [math.inf] * 10, "undecided"),  # nobody arrives: nothing was seen, not "no difference"
+        ([100.0] * 10, [math.inf] * 10, "undecided"),  # as slow as the cap: the ratio is unknown
+        ([90.0 + i for i in range(10)], [math.inf] * 10, "undecided"),
+    ],
+)
+def test_runs_that_never_got_there_are_never_negligible(a, b, word):
+    assert judge(estimate(a, b, CAPPED), contrast(1.25)) == word
+
+
+def test_a_cap_must_be_declared_and_kept():
+    with pytest.raises(AtlasError, match="does not say where runs were stopped"):
+        estimate([1.0, math.inf], [1.0, 1.0], Metric("steps", kind="steps"))
+    with pytest.raises(AtlasError, match="beyond the cap"):
+        estimate([200.0, math.inf], [1.0, 1.0], CAPPED)
+    assert Metric("steps", kind="steps", cap="most").at({"most": 40}).cap == 40
+
+
+@pytest.mark.parametrize("n", [10, 20, 30])
+def test_overlapping_splits_have_the_stated_power_and_zero_variance_is_said(n):
+    """Under the correlation that Nadeau and Bengio assume the corrected t is exact: coverage and power are the nominal ones, both ways."""
+    rng, repeats, train, test, delta = np.random.default_rng(400 + n), 4000, 800, 200, 0.03
+    share, spread = test / (train + test), 0.02
+    common = rng.normal(0, spread * math.sqrt(share), (repeats, 1))
+    drawn = delta + common + rng.normal(0, spread * math.sqrt(1 - share), (repeats, n))
+    found = [estimate(row, np.zeros(n), ACCURACY, (train, test)) for row in drawn]
+    covered = np.mean([e.interval[0] <= delta <= e.interval[1] for e in found])
+    assert covered == pytest.approx(0.95, abs=4 * math.sqrt(0.0475 / repeats))
+    reached = power(spread * math.sqrt(1 - share), delta, n, test / train)
+    assert np.mean([e.interval[0] > 0 for e in found]) == pytest.approx(reached, abs=4 * math.sqrt(0.25 / repeats))
+    same = estimate([0.5] * n, [0.4] * n, ACCURACY, (train, test))
+    assert same.interval == pytest.approx((0.1, 0.1))
+    assert "All seeds gave one and the same" in same.note
 
 
 def test_mistakes_are_said_in_one_sentence():

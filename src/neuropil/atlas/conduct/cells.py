@@ -155,7 +155,7 @@ def _work(source: Source, cell: Cell, root: Any) -> None:
         sys.modules["torch"].set_num_threads(1)
     began = time.process_time()
     try:
-        outcomes = study.compute(cell.arm, cell.budget, [Seed(seed) for seed in cell.seeds])
+        outcomes = [encode(outcome) for outcome in study.compute(cell.arm, cell.budget, [Seed(seed) for seed in cell.seeds])]
     except AtlasError:
         raise
     except Exception as error:
@@ -166,7 +166,7 @@ def _work(source: Source, cell: Cell, root: Any) -> None:
             f"The trial of arm {cell.arm.name!r} failed at seeds {cell.seeds} with {type(error).__name__}: {error} ({last.filename}:{last.lineno}); mend it and run again, finished cells are kept."
         ) from None
     seconds = time.process_time() - began
-    Store(root).put(cell.key, {"outcomes": [encode(outcome) for outcome in outcomes], "seconds": seconds})
+    Store(root).put(cell.key, {"outcomes": outcomes, "seconds": seconds})
 
 
 def _begin_work(lifeline: Connection) -> None:

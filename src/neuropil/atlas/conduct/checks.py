@@ -7,6 +7,7 @@ from typing import Any
 
 from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.expressions import Condition
 from neuropil.atlas.outcome import Table
 from neuropil.atlas.statistics.estimates import estimate
 from neuropil.atlas.study import Study
@@ -45,8 +46,8 @@ def refuse_nan(table: Table) -> None:
 
 
 def refuse_identical(study: Study, table: Table) -> None:
-    """Raise ``AtlasError`` where a primary mechanism and its control agree on every number at every seed: the mechanism is not acting."""
-    for contrast in study.primaries:
+    """Raise ``AtlasError`` where the arms of a contrast agree on every number at every seed: the mechanism is not acting."""
+    for contrast in study.contrasts:
         if contrast.a in table.arms and contrast.b in table.arms:
             shared = [name for name in table.numbers(contrast.a) if name in table.numbers(contrast.b)]
             if shared and all(table.values(contrast.a, name) == table.values(contrast.b, name) for name in shared):
@@ -145,6 +146,17 @@ def _matched(study: Study, table: Table) -> list[Check]:
             allowed = match.within if match.within is not None else (match.ratio or 0.0) * max(abs(a), abs(b))
             checks.append(Check(role, asked, f"{a:.6g} and {b:.6g}", abs(a - b) <= allowed + 1e-12))
     return checks
+
+
+def own_gate(contrast: Contrast, table: Table) -> str:
+    """Say which of the contrast's own gate conditions does not hold here, or could not be checked; empty where all hold."""
+    for condition in map(Condition, contrast.gate):
+        if missing := _missing(table, *condition.arms):
+            return f"Its own gate, {condition}, could not be checked ({missing})."
+        holds, found = condition.check(table)
+        if not holds:
+            return f"Its own gate failed: asked {condition}, found {found}; this contrast cannot show the effect here."
+    return ""
 
 
 def unmatched(contrast: Contrast) -> str:

@@ -66,14 +66,13 @@ class Ledger:
             raise AtlasError(said(error, self.path)) from None
 
     def looks(self, registration: int | None = None) -> int:
-        """Count the looks: distinct pairs of registration and code that were run on reporting seeds, whether or not they finished."""
-        return len(
-            {
-                (entry["registration"], entry["code"])
-                for entry in self.entries()
-                if entry["event"] == "started" and registration in (None, entry["registration"])
-            }
-        )
+        """Count the looks: one a registration whose reporting seeds were started, and one more for every run that gave other numbers."""
+        entries = [entry for entry in self.entries() if registration in (None, entry.get("registration"))]
+        seen: dict[int, set[str]] = {entry["registration"]: set() for entry in entries if entry["event"] == "started"}
+        for entry in entries:
+            if entry["event"] == "finished":
+                seen[entry["registration"]].add(entry["numbers"])
+        return sum(max(1, len(numbers)) for numbers in seen.values())
 
 
 def _whole_lines(text: str) -> str:

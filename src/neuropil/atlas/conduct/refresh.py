@@ -19,7 +19,7 @@ from neuropil.atlas.index import latest_result, stale
 class Refreshed:
     """What became of one study: ``fresh``, ``carried``, ``stale``, ``pending`` (registered, not run) or ``never run``; and its last cost."""
 
-    slug: str
+    source: Source
     state: str
     said: str
     seconds: float = 0.0
@@ -30,20 +30,18 @@ def refresh(source: Source, *, digests: Callable[[Source], Mapping[str, str]], s
     result = latest_result(source.folder)
     registered = count(source.folder)
     if result is None:
-        return Refreshed(
-            source.slug, "pending" if registered else "never run", "registered, no result yet" if registered else "not registered"
-        )
+        return Refreshed(source, "pending" if registered else "never run", "registered, no result yet" if registered else "not registered")
     seconds = float(result["provenance"]["seconds"])
     if result["registration"]["number"] < registered:
-        return Refreshed(source.slug, "pending", f"registration {registered} has no result yet", seconds)
+        return Refreshed(source, "pending", f"registration {registered} has no result yet", seconds)
     if not stale(source, result):
-        return Refreshed(source.slug, "fresh", "the code is the result's own, or known to give its numbers", seconds)
+        return Refreshed(source, "fresh", "the code is the result's own, or known to give its numbers", seconds)
     study = source.load()
     moved = agrees(result["fingerprint"], fingerprint(study, smoke(source, study, digests=digests(source), store=store)))
     if moved:
-        todo = f"amend and run: `neuropil register {source.slug} --amend REASON`, commit, `neuropil run {source.slug}`"
-        return Refreshed(source.slug, "stale", f"{moved}; {todo}", seconds)
+        todo = f"amend and run: `neuropil register {source.reference} --amend REASON`, commit, `neuropil run {source.reference}`"
+        return Refreshed(source, "stale", f"{moved}; {todo}", seconds)
     Ledger(source.folder).append(
         "carried", registration=result["registration"]["number"], code=source.code, result_code=result["provenance"]["code"]
     )
-    return Refreshed(source.slug, "carried", "the code changed and the fingerprint still matches; recorded in the ledger", seconds)
+    return Refreshed(source, "carried", "the code changed and the fingerprint still matches; recorded in the ledger", seconds)

@@ -30,9 +30,18 @@ class Registration:
     frozen: dict[str, Any]
     hash: str
     seeds: list[int]
-    power: dict[str, Any]
-    amends: str
     registered_at: str
+
+    @property
+    def power(self) -> dict[str, Any]:
+        """The power that n was chosen for, and the spread it was computed from."""
+        found: dict[str, Any] = self.frozen["power"]
+        return found
+
+    @property
+    def amends(self) -> str:
+        """Why it amends the one before; empty for a first registration."""
+        return str(self.frozen["amends"])
 
     @property
     def descriptive(self) -> bool:
@@ -68,9 +77,7 @@ def read(folder: Path, number: int | None = None) -> Registration:
     path = path_of(folder, number)
     record = read_json(path)
     try:
-        found = Registration(
-            number=number, **{key: record[key] for key in ("budget", "frozen", "hash", "seeds", "power", "amends", "registered_at")}
-        )
+        found = Registration(number=number, **{key: record[key] for key in ("budget", "frozen", "hash", "seeds", "registered_at")})
     except (KeyError, TypeError):
         raise AtlasError(f"{path} is not a registration; restore it from git.") from None
     if sha256(found.frozen) != found.hash or derive_seeds(found.hash, len(found.seeds)) != found.seeds:
@@ -80,7 +87,7 @@ def read(folder: Path, number: int | None = None) -> Registration:
     return found
 
 
-def describe(source: Source, study: Study, budget: str, digests: Mapping[str, str], n: int | None = None) -> dict[str, Any]:
+def describe(source: Source, study: Study, budget: str, digests: Mapping[str, str]) -> dict[str, Any]:
     """Put everything that a registration freezes into plain data."""
     chosen = tuned(source, study, budget)
     tuning = source.folder / "tuning.json"
@@ -101,7 +108,6 @@ def describe(source: Source, study: Study, budget: str, digests: Mapping[str, st
         "budget": {"name": budget, **study.budgets[budget]},
         "data": {name: digests[name] for name in study.data.get(budget, ())},
         "tuning": sha256(tuning_record),
-        "n": n,
         "code": source.code,
     }
 
@@ -123,7 +129,11 @@ def register(
     """
     folder, ledger = source.writable(), Ledger(source.folder)
     already = count(folder)
-    looks = ledger.looks(already) if already else 0
+    keep_history(folder)
+    recorded = max((e["registration"] for e in ledger.entries() if e["event"] in ("registered", "amended")), default=0)
+    if recorded > already:
+        raise AtlasError(f"The ledger records registration {recorded} of {study.slug} and its file is gone; restore {folder} from git.")
+    looks = ledger.looks(already)
     if looks and not amend:
         raise AtlasError(
             f"{study.slug} has been looked at (registration {already}, {looks} look{'s' if looks > 1 else ''}); a change after a look is an amendment with new seeds: give --amend REASON."
@@ -136,12 +146,10 @@ def register(
         )
     tuning = _tuning(source, study, budget, fingerprint)
     n, power_notes = _power(study, tuning)
-    frozen = describe(source, study, budget, digests, n) | {"number": already + 1 if amend else max(already, 1), "amends": amend}
-    number = int(frozen["number"])
+    number = already + 1 if amend else max(already, 1)
+    frozen = describe(source, study, budget, digests) | {"n": n, "power": power_notes, "number": number, "amends": amend}
     digest = sha256(frozen)
-    registration = Registration(
-        number, budget, frozen, digest, derive_seeds(digest, n), power_notes, amend, datetime.now(UTC).isoformat(timespec="seconds")
-    )
+    registration = Registration(number, budget, frozen, digest, derive_seeds(digest, n), datetime.now(UTC).isoformat(timespec="seconds"))
     write_json(path_of(folder, number), {key: value for key, value in asdict(registration).items() if key != "number"})
     ledger.append(
         "amended" if amend else "registered", registration=number, hash_of_registration=digest, n=n, code=source.code, reason=amend
@@ -149,11 +157,8 @@ def register(
     return registration
 
 
-def check_current(source: Source, study: Study, registration: Registration, digests: Mapping[str, str]) -> str:
-    """Make sure that what is about to run is what was registered; give the code hash the look is counted under.
-
-    Code that changed without moving the fingerprint (``neuropil refresh`` found it equal) counts as the registered code.
-    """
+def check_current(source: Source, study: Study, registration: Registration, digests: Mapping[str, str]) -> None:
+    """Raise ``AtlasError`` unless what is about to run is what was registered, to the last character of its code that counts."""
     folder, ledger = source.folder, Ledger(source.folder)
     entries = ledger.entries()
     claimed = [
@@ -161,37 +166,49 @@ def check_current(source: Source, study: Study, registration: Registration, dige
     ]
     if not claimed or claimed[-1] != registration.hash:
         raise AtlasError(f"{path_of(folder, registration.number)} is not the one the ledger records; restore both from git.")
-    now = describe(source, study, registration.budget, digests, registration.frozen["n"])
-    carried = {e["code"] for e in entries if e["event"] == "carried" and e["registration"] == registration.number}
+    now = describe(source, study, registration.budget, digests)
     changed = [key for key, value in now.items() if sha256(registration.frozen.get(key)) != sha256(value)]
-    if changed == ["code"] and source.code in carried:
-        changed = []
     if changed:
-        looks = ledger.looks(registration.number)
-        todo = (
-            f"amend it: `neuropil register {study.slug} --amend REASON`"
-            if looks
-            else f"register again: `neuropil register {source.reference}` (no look was taken)"
-        )
-        if changed == ["code"] and looks:
-            todo = f"see whether its numbers moved: `neuropil refresh {source.reference}`"
+        todo = f"register again: `neuropil register {source.reference}` (no look was taken)"
+        if ledger.looks(registration.number):
+            todo = f"amend it: `neuropil register {source.reference} --amend REASON`"
+            if changed == ["code"]:
+                todo += f" to run it on new seeds, or see whether the result still stands: `neuropil refresh {source.reference}`"
         raise AtlasError(f"{study.slug} changed since its registration in {', '.join(changed)}; {todo}.")
-    return registration.code
+
+
+def require_committed(source: Source, registration: Registration) -> None:
+    """Raise ``AtlasError`` where git does not hold study, tuning and registration as they are, or the ledger lost what git holds."""
+    keep_history(source.folder)
+    for path in (path_of(source.folder, registration.number), source.folder / "tuning.json", source.file):
+        if committed(path) is False:
+            raise AtlasError(f"{path} is not committed as it is; run `git add` and `git commit` before any reporting seed runs.")
+
+
+def keep_history(folder: Path) -> None:
+    """Raise ``AtlasError`` where the ledger does not begin with the one that git holds: it is append-only."""
+    path = folder / "ledger.jsonl"
+    held = _git(path, "show", f"HEAD:./{path.name}")
+    now = path.read_text(encoding="utf-8") if path.exists() else ""
+    if held is not None and not now.startswith(held):
+        raise AtlasError(f"{path} lost or changed lines that git holds; it is append-only: restore it with `git checkout -- {path}`.")
 
 
 def committed(path: Path) -> bool | None:
     """Whether git holds the file as it is now; ``None`` where the folder is not under git."""
+    if _git(path, "rev-parse", "--is-inside-work-tree") is None:
+        return None
+    return _git(path, "ls-files", "--error-unmatch", path.name) is not None and _git(path, "status", "--porcelain", "--", path.name) == ""
 
-    def git(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", "-C", str(path.parent), *words], capture_output=True, text=True, check=False)
 
+def _git(path: Path, *words: str) -> str | None:
+    """Ask git about a file's folder: what it prints, or ``None`` where it fails or is not there."""
+    folder = next(parent for parent in path.parents if parent.is_dir())
     try:
-        if git("rev-parse", "--is-inside-work-tree").returncode:
-            return None
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
-    tracked = git("ls-files", "--error-unmatch", path.name).returncode == 0
-    return tracked and not git("status", "--porcelain", "--", path.name).stdout.strip()
+    return done.stdout if done.returncode == 0 else None
 
 
 def _contrast(contrast: Contrast) -> dict[str, Any]:
@@ -203,31 +220,34 @@ def _contrast(contrast: Contrast) -> dict[str, Any]:
         "relation": contrast.relation,
         "match": [asdict(match) for match in contrast.matches],
         "why": contrast.why,
+        "gate": list(contrast.gate),
     }
 
 
 def _tuning(source: Source, study: Study, budget: str, fingerprint: dict[str, dict[str, float]]) -> dict[str, Any]:
-    path = source.folder / "tuning.json"
-    record = read_json(path).get(budget) if path.exists() else None
+    path, again = source.folder / "tuning.json", f"`neuropil tune {source.reference} --budget {budget}`"
+    record: dict[str, Any] | None = read_json(path).get(budget) if path.exists() else None
     if record is None:
         raise AtlasError(
-            f"{study.slug} has no tuning at the {budget} budget; run `neuropil tune {source.reference} --budget {budget}` (it also measures the spread that n follows from)."
+            f"{study.slug} has no tuning at the {budget} budget; run {again} (it also measures the spread that n follows from)."
         )
+    said = [e.get("record") for e in Ledger(source.folder).entries() if e["event"] == "tuned" and e["budget"] == budget]
+    if not said or said[-1] != sha256(record):
+        raise AtlasError(f"{path} is not the tuning that the ledger records; restore it from git, or run {again} again.")
     if record["edges"]:
         raise AtlasError(
             f"{study.slug}: the tuning optimum lies at its grid's edge ({'; '.join(record['edges'])}); widen the grid and tune again."
         )
-    space = {name: list(grid.values) for name, grid in study.tune.grids.items()} if study.tune else {}
-    if record["space"] != space:
-        raise AtlasError(
-            f"{study.slug}: its tuning space changed since it was tuned; run `neuropil tune {source.reference} --budget {budget}` again."
-        )
+    if sha256(record["rule"]) != sha256(rule_of(study)):
+        raise AtlasError(f"{study.slug}: how it is tuned changed since it was tuned; run {again} again.")
     if moved := agrees(record["fingerprint"], fingerprint):
-        raise AtlasError(
-            f"{study.slug} changed since it was tuned ({moved}); run `neuropil tune {source.reference} --budget {budget}` again."
-        )
-    found: dict[str, Any] = record
-    return found
+        raise AtlasError(f"{study.slug} changed since it was tuned ({moved}); run {again} again.")
+    return record
+
+
+def rule_of(study: Study) -> dict[str, Any] | None:
+    """Put the whole rule of tuning into plain data: grids, seeds, arms, who follows whom; ``None`` where nothing is tuned."""
+    return None if study.tune is None else asdict(study.tune) | {"space": {name: asdict(grid) for name, grid in study.tune.grids.items()}}
 
 
 def _power(study: Study, tuning: dict[str, Any]) -> tuple[int, dict[str, Any]]:

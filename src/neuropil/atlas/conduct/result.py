@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.conduct.cells import versions
-from neuropil.atlas.conduct.checks import Check, audit, blocking, lesion_costs_on_primary, refuse_identical, unmatched
+from neuropil.atlas.conduct.checks import Check, audit, blocking, lesion_costs_on_primary, own_gate, refuse_identical, unmatched
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, tuned
-from neuropil.atlas.conduct.registration import Registration
+from neuropil.atlas.conduct.registration import Registration, committed, path_of
 from neuropil.atlas.contrast import Contrast
-from neuropil.atlas.files import source_root
 from neuropil.atlas.outcome import Matrix, Table, encode
 from neuropil.atlas.statistics.estimates import estimate, gap_closed
 from neuropil.atlas.statistics.multiplicity import holm
@@ -41,10 +40,10 @@ def assemble(
 ) -> dict[str, Any]:
     """Put a run into plain data; with a ``registration`` it carries a verdict. Raises ``AtlasError`` where arms are one arm twice."""
     resplit = study.budgets[budget].get("resplit")
-    if registration is not None or budget == "glance":
+    if budget != "smoke":
         refuse_identical(study, found)
     contrasts = [
-        _contrast(study, contrast, found, resplit, "primary" if contrast in study.primaries else "secondary")
+        _contrast(study, contrast, found, budget, registration is not None)
         for contrast in study.contrasts
         if contrast.a in found.arms and contrast.b in found.arms
     ]
@@ -75,21 +74,12 @@ def assemble(
         "gate": study.gate.text,
         "checks": [check.plain() for check in checks],
         "verdict": _verdict(study, contrasts, checks, found, resplit, registration) if registration else None,
-        "registration": None
-        if registration is None
-        else {
-            "number": registration.number,
-            "hash": registration.hash,
-            "registered_at": registration.registered_at,
-            "amends": registration.amends,
-            "n": len(registration.seeds),
-            "power": registration.power,
-        },
+        "registration": _registered(source, registration, ledger) if registration else None,
         "looks": {"this": ledger.looks(), "of": ledger.looks()},
         "fingerprint": fingerprint(study, smoked) if smoked else None,
         "provenance": {
             "code": source.code,
-            "commit": _commit(),
+            "commit": _commit(source.file.parent),
             "data": {name: digests[name] for name in study.data.get(budget, ())},
             "versions": versions(),
             "machine": f"{platform.system()} {platform.machine()}",
@@ -109,25 +99,46 @@ def _verdict(
 ) -> dict[str, Any]:
     words: list[Word] = [c["word"] for c in contrasts if c["role"] == "primary"]
     word = conjunction(words)
+    decided_by = words.index(word)
     withheld = blocking(checks)
     if word == "supported" and not lesion_costs_on_primary(study, found, resplit):
         withheld.append("lesion: the benefit survives the mechanism's lesion on the primary metric")
     if registration.descriptive:
         withheld.append(f"power: {registration.power['reached']:.0%} at {len(registration.seeds)} seeds, under 80 %")
     if study.fidelity == "unverifiable":
-        return {"word": "unverifiable", "statistics": word, "withheld": ["the text gives no recoverable equations", *withheld]}
-    return {"word": "descriptive" if withheld else word, "statistics": word, "withheld": withheld}
+        withheld.insert(0, "the text gives no recoverable equations")
+    shown = "unverifiable" if study.fidelity == "unverifiable" else "descriptive" if withheld else word
+    return {"word": shown, "statistics": word, "decided_by": decided_by, "withheld": withheld}
 
 
-def _contrast(study: Study, contrast: Contrast, found: Table, resplit: tuple[int, int] | None, role: str) -> dict[str, Any]:
-    metric = study.metrics[contrast.on]
+def _registered(source: Source, registration: Registration, ledger: Ledger) -> dict[str, Any]:
+    """Say what was registered, when, how often before a look, and whether git held it."""
+    events = [entry for entry in ledger.entries() if entry["event"] in ("registered", "amended")]
+    return {
+        "number": registration.number,
+        "hash": registration.hash,
+        "registered_at": registration.registered_at,
+        "amends": registration.amends,
+        "n": len(registration.seeds),
+        "power": registration.power,
+        "times": sum(entry["registration"] == registration.number for entry in events),
+        "in_git": committed(path_of(source.folder, registration.number)),
+    }
+
+
+def _contrast(study: Study, contrast: Contrast, found: Table, budget: str, registered: bool) -> dict[str, Any]:
+    """Estimate one contrast; only a primary one of a registered run has a word."""
+    settings = study.budgets[budget]
+    metric = study.metrics[contrast.on].at(settings)
     a, b = found.values(contrast.a, contrast.on), found.values(contrast.b, contrast.on)
-    result = estimate(a, b, metric, resplit)
+    result = estimate(a, b, metric, settings.get("resplit"))
+    primary = contrast in study.primaries
+    shut = own_gate(contrast, found)
     prediction = result.prediction(FRESH)
     mean_b = math.fsum(b) / len(b)
     finite = math.isfinite(result.interval[0])
     return {
-        "role": role,
+        "role": "primary" if primary else "secondary",
         "a": contrast.a,
         "b": contrast.b,
         "on": contrast.on,
@@ -146,8 +157,8 @@ def _contrast(study: Study, contrast: Contrast, found: Table, resplit: tuple[int
         "prediction": {"n": FRESH, "interval": list(prediction)} if prediction else None,
         "gap_closed": gap_closed(result.effect, mean_b, metric) if result.scale == "raw" and math.isfinite(mean_b) else None,
         "unmatched": unmatched(contrast),
-        "note": result.note,
-        "word": judge(result, contrast) if finite else "undecided",
+        "note": " ".join(filter(None, (result.note, shut))),
+        "word": None if not (registered and primary) else judge(result, contrast) if finite and not shut else "undecided",
     }
 
 
@@ -181,15 +192,16 @@ def per_seed_csv(result: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-def _commit() -> str | None:
-    root: Path | None = source_root()
-    if root is None:
-        return None
+def _commit(folder: Path) -> str | None:
+    """Name the commit that the study's folder is at, with ``+`` where something there is not committed; ``None`` outside git."""
     try:
-        done = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        head = subprocess.run(["git", "-C", str(folder), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        changed = subprocess.run(
+            ["git", "-C", str(folder), "status", "--porcelain", "--", "."], capture_output=True, text=True, check=False
+        )
     except FileNotFoundError:
         return None
-    return done.stdout.strip() or None
+    return f"{head.stdout.strip()}{'+' if changed.stdout.strip() else ''}" if head.returncode == 0 else None
 
 
 def fingerprint(study: Study, smoked: Table) -> dict[str, dict[str, float]]:

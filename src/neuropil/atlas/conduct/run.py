@@ -9,11 +9,11 @@ from neuropil.atlas.conduct.cells import Watcher, compute, plan, table
 from neuropil.atlas.conduct.checks import refuse_nan
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, tuned
-from neuropil.atlas.conduct.registration import check_current, committed, path_of, read
+from neuropil.atlas.conduct.registration import check_current, read, require_committed
 from neuropil.atlas.conduct.result import assemble, per_seed_csv
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.errors import AtlasError, InterruptionError
-from neuropil.atlas.files import write_json, write_text
+from neuropil.atlas.files import sha256, write_json, write_text
 from neuropil.atlas.outcome import Table
 from neuropil.atlas.seeds import EXPLORATORY_LIMIT
 from neuropil.atlas.study import Study
@@ -95,14 +95,10 @@ def _report(
         raise AtlasError(
             f"{study.slug} is registered for the {registration.budget} budget, {budget} was asked for; explore it with --seeds 0:10."
         )
-    code = check_current(source, study, registration, digests)
-    path = path_of(source.folder, registration.number)
-    if committed(path) is False:
-        raise AtlasError(
-            f"{path.name} is not committed as it is; run `git add {source.folder}` and `git commit` before any reporting seed runs."
-        )
+    check_current(source, study, registration, digests)
+    require_committed(source, registration)
     ledger = Ledger(source.folder)
-    facts = {"registration": registration.number, "code": code, "budget": budget, "seeds": len(registration.seeds)}
+    facts = {"registration": registration.number, "code": registration.code, "budget": budget, "seeds": len(registration.seeds)}
     ledger.append("started", **facts)
     try:
         found, seconds = _measure(source, study, budget, default_arms(study, budget), registration.seeds, digests, store, jobs, watch)
@@ -115,8 +111,16 @@ def _report(
         ledger.append("failed", **facts, reason=str(error))
         raise
     ending = "" if registration.number == 1 else f"-{registration.number}"
-    ledger.append("finished", **facts, verdict=result["verdict"]["word"], effect=result["contrasts"][0]["effect"])
+    ledger.append("finished", **facts, verdict=result["verdict"]["word"], numbers=numbers(study, found))
     result["looks"] = {"this": ledger.looks(), "of": ledger.looks()}
     write_json(source.folder / f"result{ending}.json", result)
     write_text(source.folder / f"seeds{ending}.csv", per_seed_csv(result))
     return result
+
+
+def numbers(study: Study, found: Table) -> str:
+    """Hash every number of a run, times left out: a run that gives others is another look."""
+    timed = {name for name, metric in study.metrics.items() if metric.kind == "time"}
+    return sha256(
+        {arm: {name: [repr(v) for v in found.values(arm, name)] for name in found.numbers(arm) if name not in timed} for arm in found.arms}
+    )

@@ -11,8 +11,9 @@ from typing import Any
 from neuropil.atlas.conduct.cells import Watcher, compute, plan, table
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.registration import keep_history, rule_of
 from neuropil.atlas.conduct.store import Store
-from neuropil.atlas.files import read_json, write_json
+from neuropil.atlas.files import read_json, sha256, write_json
 from neuropil.atlas.space import Tune
 from neuropil.atlas.statistics.estimates import estimate
 from neuropil.atlas.statistics.power import seeds_needed
@@ -32,6 +33,7 @@ def tune(
 ) -> dict[str, Any]:
     """Search the grid for every tuned arm, measure the spread of the primary differences, write ``tuning.json``, and give its new record."""
     path = source.writable() / "tuning.json"
+    keep_history(source.folder)
     trials, chosen, edges, followed = _search(source, study, budget, digests, store, jobs, watch)
     spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
     arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
@@ -42,7 +44,7 @@ def tune(
     primary = []
     for contrast in study.primaries:
         a, b = measured.values(contrast.a, contrast.on), measured.values(contrast.b, contrast.on)
-        found = estimate(a, b, study.metrics[contrast.on], resplit)
+        found = estimate(a, b, study.metrics[contrast.on].at(study.budgets[budget]), resplit)
         n, power = seeds_needed(found, contrast)
         primary.append(
             {
@@ -57,6 +59,7 @@ def tune(
             }
         )
     record = {
+        "rule": rule_of(study),
         "space": {name: list(grid.values) for name, grid in study.tune.grids.items()} if study.tune else {},
         "on": study.tune.on if study.tune else None,
         "budget": dict(study.tune.budget) if study.tune else {},
@@ -71,7 +74,7 @@ def tune(
     }
     everything = read_json(path) if path.exists() else {}
     write_json(path, everything | {budget: record})
-    Ledger(source.folder).append("tuned", budget=budget, chosen=chosen, trials=len(trials), seeds=record["seeds"], code=source.code)
+    Ledger(source.folder).append("tuned", budget=budget, chosen=chosen, trials=len(trials), record=sha256(record), code=source.code)
     return record
 
 

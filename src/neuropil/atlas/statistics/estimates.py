@@ -14,6 +14,7 @@ from neuropil.atlas.statistics.exact import mcnemar, signed_rank_p, tango_upper,
 
 Interval = tuple[float, float]
 _ROUNDING = 1e-9
+_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Estimate:
     """The benefit of arm a over arm b: mean (or median of ranks), 95 % and 90 % intervals, two-sided p, and what they rest on.
 
     ``scale`` is ``raw`` (the metric's units) or ``log`` (natural logarithm of a ratio). ``spread`` is the standard deviation over seeds,
-    ``overlap`` is test/train where every seed draws its split from one pool, else 0.
+    ``overlap`` is test/train where every seed draws its split from one pool, else 0; ``censored`` the number of pairs with a run that never got there.
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class Estimate:
     benefits: tuple[float, ...]
     scale: Literal["raw", "log"] = "raw"
     overlap: float = 0.0
+    censored: int = 0
     note: str = ""
 
     def prediction(self, n: int) -> Interval | None:
@@ -43,7 +45,7 @@ class Estimate:
         Equation: d -+ t(0.975, n0 - 1) * spread * sqrt(1/n0 + 1/n); what overlapping splits share cancels, since the data are the same.
         ``None`` where the method has no such interval.
         """
-        if self.kind in ("success", "exact") or self.method.startswith("signed ranks") or self.n < 2:
+        if self.kind in ("success", "exact") or self.censored or self.n < 2:
             return None
         half = t_quantile(0.975, self.n - 1) * self.spread * math.sqrt(1 / self.n + 1 / n)
         return (self.effect - half, self.effect + half)
@@ -52,7 +54,8 @@ class Estimate:
 def estimate(a: Sequence[float], b: Sequence[float], metric: Metric, resplit: tuple[int, int] | None = None) -> Estimate:
     """Estimate the benefit of ``a`` over ``b``, value by value paired, as the metric's kind asks for.
 
-    Raises ``AtlasError`` for unpaired or NaN values, for a success that is neither 0 nor 1, for steps or times that are not positive.
+    Raises ``AtlasError`` for unpaired or NaN values, for a success that is neither 0 nor 1, for steps or times that are not positive, that are
+    infinite without a declared cap, or that lie beyond it.
     """
     a, b = [float(v) for v in a], [float(v) for v in b]
     if len(a) != len(b) or not a:
@@ -66,7 +69,7 @@ def estimate(a: Sequence[float], b: Sequence[float], metric: Metric, resplit: tu
         case "success":
             return _paired_successes(first, second)
         case "steps" | "time":
-            return _paired_ratios(first, second, metric.kind)
+            return _paired_ratios(first, second, metric)
         case "exact":
             return _exact(first, second)
         case _:
@@ -78,10 +81,9 @@ def estimate(a: Sequence[float], b: Sequence[float], metric: Metric, resplit: tu
 
 def gap_closed(effect: float, control_mean: float, metric: Metric) -> float | None:
     """Give the effect as a share of the way from the control to the best possible value; ``None`` where the metric has no such value."""
-    best = metric.ceiling if metric.better == "higher" else metric.floor
-    if best is None or best == control_mean:
+    if metric.ceiling is None or metric.ceiling == control_mean:
         return None
-    return effect / abs(best - control_mean)
+    return effect / abs(metric.ceiling - control_mean)
 
 
 @cache
@@ -102,7 +104,8 @@ def _paired_t(differences: Sequence[float], resplit: tuple[int, int] | None) -> 
         return Estimate(
             "mean", method, 1, mean, (-math.inf, math.inf), (-math.inf, math.inf), None, math.nan, (mean,), note="One seed has no interval."
         )
-    spread = math.sqrt(math.fsum((x - mean) ** 2 for x in differences) / (n - 1))
+    apart = max(differences) - min(differences)
+    spread = math.sqrt(math.fsum((x - mean) ** 2 for x in differences) / (n - 1)) if apart > _SAME * max(1.0, abs(mean)) else 0.0
     error = spread * math.sqrt(1 / n + overlap)
     half, half90 = t_quantile(0.975, n - 1) * error, t_quantile(0.95, n - 1) * error
     note = ""
@@ -129,43 +132,40 @@ def _paired_t(differences: Sequence[float], resplit: tuple[int, int] | None) -> 
     )
 
 
-def _paired_ratios(first: Sequence[float], second: Sequence[float], kind: Kind) -> Estimate:
-    """Steps and times: paired t on logarithms; signed ranks (wilcoxon1945, hodges1963) where a run was censored (inf)."""
-    if not all(v > 0 for v in (*first, *second)):
-        raise AtlasError(f"A metric of kind {kind} must be positive (inf where never reached), {min(*first, *second):g} was given.")
-    censored = any(math.isinf(v) for v in (*first, *second))
-    if not censored:
+def _paired_ratios(first: Sequence[float], second: Sequence[float], metric: Metric) -> Estimate:
+    """Steps and times: paired t on logarithms; signed ranks (wilcoxon1945, hodges1963) where a run was censored (inf, counted as the cap)."""
+    values = (*first, *second)
+    if not all(v > 0 for v in values):
+        raise AtlasError(f"A metric of kind {metric.kind} must be positive (inf where never reached), {min(values):g} was given.")
+    if not any(math.isinf(v) for v in values):
         found = _paired_t([math.log(x) - math.log(y) for x, y in zip(first, second, strict=True)], None)
-        return replace(found, kind=kind, method="paired t on logarithms", scale="log")
-    limit = max((v for v in (*first, *second) if math.isfinite(v)), default=1.0)
-    logs = [math.log(min(x, limit)) - math.log(min(y, limit)) for x, y in zip(first, second, strict=True)]
+        return replace(found, kind=metric.kind, method="paired t on logarithms", scale="log")
+    if not isinstance(metric.cap, int | float):
+        raise AtlasError("A run never got there (inf) and the metric does not say where runs were stopped; give Metric(cap=...).")
+    if (beyond := max(v for v in (*values, 0.0) if math.isfinite(v))) > metric.cap:
+        raise AtlasError(
+            f"A run got there at {beyond:g}, beyond the cap of {metric.cap:g} at which runs are stopped; correct Metric(cap=...)."
+        )
     pairs = list(zip(first, second, strict=True))
-    rank_of = [
-        math.copysign(math.inf, x - y) if math.isinf(x) != math.isinf(y) else (0.0 if math.isinf(x) else log)
-        for (x, y), log in zip(pairs, logs, strict=True)
-    ]
-    p = signed_rank_p(rank_of)
-    lower, upper, middle = walsh(logs, 0.05)
-    lower90, upper90, _ = walsh(logs, 0.10)
-    count = sum(math.isinf(x) or math.isinf(y) for x, y in pairs)
-    spread = _paired_t(logs, None).spread
-    note = (
-        f"{count} of {len(pairs)} pairs hold a run that never got there; it counts as the longest finished run, so the effect is a bound."
-    )
-    if p >= 0.05 and (lower > 0 or upper < 0):
+    logs = [math.log(min(x, metric.cap)) - math.log(min(y, metric.cap)) for x, y in pairs]
+    p = signed_rank_p(logs)
+    (lower, upper, middle), (lower90, upper90, _) = walsh(logs, 0.05), walsh(logs, 0.10)
+    if p >= 0.05:
         lower, upper = min(lower, 0.0), max(upper, 0.0)
+    count = sum(math.isinf(x) or math.isinf(y) for x, y in pairs)
     return Estimate(
-        kind,
+        metric.kind,
         "signed ranks, censored",
         len(pairs),
         middle,
         (lower, upper),
         (lower90, upper90),
         p,
-        spread,
+        _paired_t(logs, None).spread,
         tuple(logs),
         scale="log",
-        note=note,
+        censored=count,
+        note=f"{count} of {len(pairs)} pairs hold a run that never got there; it counts as the cap, so the ratio is a bound.",
     )
 
 

@@ -5,7 +5,7 @@ With d the mean benefit over seeds and [L, U] its 95 % interval:
 - *negligible*: the 90 % interval lies inside (-delta, delta);
 - *supported*: L > 0 and d >= delta;
 - *reversed*: U < 0 and d <= -delta;
-- *undecided*: otherwise.
+- *undecided*: otherwise, and wherever *negligible* would rest on runs that never got there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def judge(found: Estimate, contrast: Contrast) -> Word:
     significant = found.kind != "success" or (found.p is not None and found.p < 0.05)
     word: Word = "undecided"
     if -delta < found.interval90[0] and found.interval90[1] < delta:
-        word = "negligible"
+        word = "undecided" if found.censored else "negligible"
     elif found.interval[0] > 0 and found.effect >= enough and significant:
         word = "supported"
     elif found.interval[1] < 0 and found.effect <= -enough and significant:
