@@ -54,7 +54,6 @@ study = Study(
         "cross_entropy_plain": {**CE, "unit_length": False},
         "goodness_backprop": {**FF, "local": False},
         "forward_forward_norm": {**FF, "goodness": "l2"},
-        "theta_1.5": {**FF, "theta": 1.5},
         "theta_6": {**FF, "theta": 6.0},
         "cross_entropy_l1": {**CE, "sparseness": 0.005},
         "lesioned": {**FF, "lesion": "weights"},
@@ -118,7 +117,6 @@ study = Study(
         follow={
             "goodness_backprop": "forward_forward",
             "forward_forward_norm": "forward_forward",
-            "theta_1.5": "forward_forward",
             "theta_6": "forward_forward",
             "lesioned": "forward_forward",
             "first_thresholds": "forward_forward",
@@ -355,7 +353,7 @@ COLOURS = {
     "first_thresholds": "#b5c77d",
     "untrained": "#999999",
 }
-THETAS = {"theta_1.5": 1.5, "forward_forward": 3.0, "theta_6": 6.0}
+THETAS = {"forward_forward": 3.0, "theta_6": 6.0}
 GREY = "0.5"
 
 
