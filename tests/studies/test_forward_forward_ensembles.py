@@ -119,11 +119,11 @@ def test_thresholds_alone_are_put_back():
 
 def test_lesions_are_made_after_the_training_that_forward_forward_gets(outcomes):
     intact = outcomes["forward_forward"]
-    for name in ("lesioned", "first_thresholds"):
+    for name in ("shuffled_weights", "first_thresholds"):
         assert outcomes[name]["steps"] == intact["steps"]
         assert outcomes[name]["samples"] == intact["samples"]
         assert {**study.arms[name], "lesion": None} == {**study.arms["forward_forward"], "lesion": None}
-    shuffled = study.compute(arm_of("lesioned", learning_rate=None), SMOKE, [SEED])[0]
+    shuffled = study.compute(arm_of("shuffled_weights", learning_rate=None), SMOKE, [SEED])[0]
     unlearned = study.compute(arm_of("first_thresholds", learning_rate=None), SMOKE, [SEED])[0]
     assert numbers(shuffled) != numbers(outcomes["untrained"])
     assert numbers(unlearned) == numbers(outcomes["untrained"])  # thresholds that nothing moved are the first ones
