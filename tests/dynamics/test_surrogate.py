@@ -86,9 +86,16 @@ def test_dtype_is_kept(surrogate, dtype):
 
 def test_smoothed_reaches_every_surrogate_and_puts_it_back_after_an_exception():
     net = nn.Sequential(FastSigmoid(), nn.Sequential(Sigmoid(), Arctan(smooth=True)))
-    with pytest.raises(RuntimeError, match="stop"), smoothed(net):
-        assert all(module.smooth for module in net.modules() if isinstance(module, Surrogate))
-        raise RuntimeError("stop")
+    states = []
+
+    def stop():
+        with smoothed(net):
+            states.extend(module.smooth for module in net.modules() if isinstance(module, Surrogate))
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        stop()
+    assert states == [True, True, True]
     assert [module.smooth for module in net.modules() if isinstance(module, Surrogate)] == [False, False, True]
 
 

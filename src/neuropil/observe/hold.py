@@ -27,7 +27,7 @@ class Hold:
             )
         if target.kind == "attention":
             raise ValueError(
-                f"{target.name!r} can be observed only, the module has used its pattern before returning it; hold {target.base[:-10]!r}."
+                f"{target.name!r} can be observed only, the module has used its pattern before returning it; hold {target.path or 'output'!r}."
             )
         self.target, self.value = target, value
         self.moment = 0
@@ -62,6 +62,8 @@ class Hold:
 
     def _put(self, value: Tensor, new: Any, whole: bool = False) -> Tensor:
         part = self.target.select(value, whole=whole)
+        if not isinstance(new, Tensor | int | float | list | tuple):
+            raise TypeError(f"The function that holds {self.target.name!r} gave a {type(new).__name__}; accepted are tensors and numbers.")
         fitted: Tensor = torch.as_tensor(new, dtype=value.dtype, device=value.device)
         try:
             fitted = fitted.expand(part.shape)

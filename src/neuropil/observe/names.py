@@ -20,11 +20,12 @@ Kind = Literal["output", "state", "attention", "parameter", "buffer"]
 
 @dataclass(frozen=True)
 class Target:
-    """A resolved name: ``kind`` of thing, the ``module`` it belongs to, the ``leaf`` (field, parameter, ...) and the ``index``, if any."""
+    """A resolved name: ``kind`` of thing, the ``module`` it belongs to and its ``path``, the ``leaf`` (field, ...) and the ``index``, if any."""
 
     name: str
     kind: Kind
     module: nn.Module
+    path: str
     leaf: str
     index: tuple[Any, ...] | None
 
@@ -32,6 +33,11 @@ class Target:
     def base(self) -> str:
         """The name without its index."""
         return self.name.partition("[")[0]
+
+    @property
+    def what(self) -> tuple[str, str]:
+        """What it is whatever it was called: ``hidden``, ``hidden.output`` and ``hidden.spikes`` are one thing."""
+        return self.path, "output" if self.kind == "output" else self.leaf
 
     @property
     def timed(self) -> bool:
@@ -75,10 +81,15 @@ def names(model: nn.Module) -> list[str]:
         prefix = f"{path}." if path else ""
         found[path or "output"] = None
         kinds = getattr(getattr(type(module), "State", None), "__annotations__", {})
-        states = [field for field in fields(module) if str(kinds.get(field)).rpartition(".")[2].startswith("Tensor")]
-        leaves = [*words(module)[:-1], *states, *module._parameters, *module._buffers]
+        states = [field for field in fields(module) if _is_tensor(kinds.get(field))]
+        kept = [leaf for store in (module._parameters, module._buffers) for leaf, tensor in store.items() if tensor is not None]
+        leaves = [*words(module)[:-1], *states, *kept]
         found.update(dict.fromkeys(prefix + leaf for leaf in leaves))
     return list(found)
+
+
+def _is_tensor(annotation: Any) -> bool:
+    return annotation is Tensor or getattr(annotation, "__forward_arg__", annotation) in ("Tensor", "torch.Tensor")
 
 
 def locate(model: nn.Module, name: str) -> Target:
@@ -89,14 +100,14 @@ def locate(model: nn.Module, name: str) -> Target:
     index = parse_index(name, rest) if bracket else None
     modules = dict(model.named_modules(remove_duplicate=False))
     if path in modules and path:
-        return Target(name, "output", modules[path], "output", index)
+        return Target(name, "output", modules[path], path, "output", index)
     owner, _, leaf = path.rpartition(".")
     kind = _kind(modules[owner], leaf) if owner in modules else None
     if kind is None:
         close = get_close_matches(path, names(model), n=3, cutoff=0.5)
         advice = f"nearest are {', '.join(map(repr, close))}" if close else "names(model) lists what there is"
         raise ValueError(f"{type(model).__name__} has nothing named {path!r}; {advice}.")
-    return Target(name, kind, modules[owner], leaf, index)
+    return Target(name, kind, modules[owner], owner, leaf, index)
 
 
 def _kind(module: nn.Module, leaf: str) -> Kind | None:

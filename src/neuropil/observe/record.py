@@ -94,11 +94,11 @@ class Seen(Mapping[str, Tensor]):
 
         Raises ``ValueError`` where neither the name nor, for an indexed name, the name without index was observed.
         """
-        for name, indexed in ((target.name, True), (target.base, target.index is None)):
-            if name in self._records:
-                whole = [(value, False) for value in self.all(name)]
-                record = self._record(name)
-                return (record.items or whole), indexed
+        fitting = [one for one in self._records.values() if one.target.what == target.what and one.target.index in (None, target.index)]
+        if fitting:
+            record = self._record(min(fitting, key=lambda one: one.target.index != target.index).target.name)
+            items = record.items or [(value, False) for value in self.all(record.target.name)]
+            return items, record.target.index == target.index
         raise ValueError(
             f"The source of a patch has not seen {target.name!r} but {', '.join(self._records)}; observe that name in the other run."
         )

@@ -99,10 +99,6 @@ class Tap:
         for name in ("_tap", "step"):
             vars(self.module).pop(name, None)
 
-    def fields(self, of: list[Any]) -> set[str]:
-        """Which fields of the state ``of`` (``readers`` or ``writers``) concern."""
-        return {one.target.leaf for one in of if one.target.kind == "state"}
-
     def _enter(self, *_: Any) -> None:
         self.within.depth = getattr(self.within, "depth", 0) + 1
 
