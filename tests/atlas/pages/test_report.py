@@ -326,9 +326,10 @@ def test_a_table_is_rebuilt_with_curves_matrices_and_runs_that_never_got_there(t
 
 def test_looks_and_ledger_count_what_came_later(tmp_path):
     ledger = Ledger(tmp_path)
-    for code in ("a" * 64, "b" * 64):
-        ledger.append("started", registration=1, code=code)
-    ledger.append("failed", registration=1, code="b" * 64, reason="<it> broke")
+    for numbers in ("a" * 64, "b" * 64):
+        ledger.append("started", registration=1)
+        ledger.append("finished", registration=1, numbers=numbers)
+    ledger.append("failed", registration=1, reason="<it> broke")
     text = page_of(result_of(toy(), tmp_path), ledger=ledger.entries()).text
     assert "look 1 of 2" in text
     assert "<it> broke" in text

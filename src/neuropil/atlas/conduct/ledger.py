@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,19 @@ class Ledger:
             raise AtlasError(said(error, self.path)) from None
 
     def looks(self, registration: int | None = None) -> int:
-        """Count the looks: one a registration whose reporting seeds were started, and one more for every run that gave other numbers."""
-        entries = [entry for entry in self.entries() if registration in (None, entry.get("registration"))]
-        seen: dict[int, set[str]] = {entry["registration"]: set() for entry in entries if entry["event"] == "started"}
-        for entry in entries:
-            if entry["event"] == "finished":
-                seen[entry["registration"]].add(entry["numbers"])
-        return sum(max(1, len(numbers)) for numbers in seen.values())
+        """Count the looks so far, at one registration or at all."""
+        return count_looks(entry for entry in self.entries() if registration in (None, entry.get("registration")))
+
+
+def count_looks(entries: Iterable[Mapping[str, Any]]) -> int:
+    """Count one look a registration whose reporting seeds were started, and one more for every run that gave other numbers."""
+    seen: dict[int, set[str]] = {}
+    for entry in entries:
+        if entry["event"] == "started":
+            seen.setdefault(entry["registration"], set())
+        elif entry["event"] == "finished":
+            seen.setdefault(entry["registration"], set()).add(entry["numbers"])
+    return sum(max(1, len(numbers)) for numbers in seen.values())
 
 
 def _whole_lines(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from neuropil.atlas.conduct.ledger import count_looks
 from neuropil.atlas.outcome import Table
 from neuropil.atlas.pages.wording import CHECKS, Plain, Shown, decimals, mean_of, number, probability, summary, text_of
 
@@ -172,7 +173,8 @@ def registration(result: Plain) -> Facts:
     found = result["registration"]
     power = found["power"]
     facts: Facts = [
-        ("Registered", _when(found["registered_at"])),
+        ("Registered", _when(found["registered_at"]) + (f", {found['times']} times before this look" if found["times"] > 1 else "")),
+        ("Held by git", {True: "yes, before the run", False: "no", None: "not under git"}[found["in_git"]]),
         ("Registration", Markup("number {}, <code>{}</code>").format(found["number"], found["hash"])),
         ("Seeds", f"{found['n']}, derived from the registration's hash"),
         (
@@ -227,8 +229,7 @@ def looks(result: Plain, ledger: Sequence[Plain]) -> str:
     """Write ``look 1 of 2``; looks taken since the result was written count."""
     if result["registration"] is None:
         return "none; these are not reporting seeds"
-    taken = {(entry["registration"], entry["code"]) for entry in ledger if entry["event"] == "started"}
-    return f"look {result['looks']['this']} of {max(result['looks']['of'], len(taken))}"
+    return f"look {result['looks']['this']} of {max(result['looks']['of'], count_looks(ledger))}"
 
 
 def ledger_table(ledger: Sequence[Plain]) -> dict[str, Any] | None:
