@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ def starting_weight(
     if weight is None:
         if bounds is None:
             drawn = torch.randn(out_size, size, generator=generator)
-            return drawn / float(size) ** 0.5
+            return drawn / math.sqrt(size)
         return bounds[0] + (bounds[1] - bounds[0]) * torch.rand(out_size, size, generator=generator)
     if weight.shape != (out_size, size):
         raise ValueError(f"weight is [{out_size}, {size}], {list(weight.shape)} was given; rows are postsynaptic neurons.")
