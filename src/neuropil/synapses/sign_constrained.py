@@ -38,11 +38,9 @@ class SignConstrained(Synapse):
             raise ValueError(f"signs is [{size}] of +1 and -1, shape {list(signs.shape)} was given; one sign a presynaptic neuron.")
         self.signs = nn.Buffer(signs.to(torch.get_default_dtype()).clone())
         self.weight = normal(out_size, size, spread=1.0, generator=generator)
-        positive = self.signs > 0
-        count = torch.where(positive, positive.sum(), (~positive).sum())
-        both = 2 if bool(positive.any()) and not bool(positive.all()) else 1
+        share = 1 / torch.stack([(self.signs == sign).sum() for sign in self.signs]).to(self.weight.dtype)
         with torch.no_grad():
-            self.weight.abs_().mul_(gain / (both * count) ** 0.5)
+            self.weight.abs_().mul_(gain * share / share.square().sum().sqrt())
 
     def effective(self) -> Tensor:
         """``sign_j |weight_ij|``."""

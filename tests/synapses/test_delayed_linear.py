@@ -1,0 +1,131 @@
+"""DelayedLinear: integer delays by hand, fractional ones by the Gaussian, gradients, annealing, and learning a delay back."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from neuropil.synapses import DelayedLinear
+
+
+def by_hand(x, weight, delay):
+    """y_m(t) = sum_n W_mn x_n(t - d_mn), silence before the start."""
+    T, M = len(x), len(weight)
+    y = np.zeros((T, M))
+    for t in range(T):
+        for m in range(M):
+            for n in range(x.shape[1]):
+                past = t - int(delay[m, n])
+                y[t, m] += weight[m, n] * x[past, n] if past >= 0 else 0.0
+    return y
+
+
+def test_whole_delays_are_convolution_by_hand():
+    generator = torch.Generator().manual_seed(0)
+    synapse = DelayedLinear(4, 3, max_delay=7, generator=generator).double()
+    synapse.discretise_()
+    assert len(synapse.delay.detach().unique()) > 3
+    x = torch.rand(25, 4, generator=generator, dtype=torch.float64)
+    expected = by_hand(x.numpy(), synapse.weight.detach().numpy(), synapse.delay.detach().numpy())
+    torch.testing.assert_close(synapse(x)[0].detach(), torch.from_numpy(expected), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("width", [0.3, 1.0, 3.5])
+def test_fractional_delays_are_spread_by_the_normalised_gaussian(width):
+    synapse = DelayedLinear(1, 1, max_delay=9, delay=torch.tensor([[3.4]]), width=width).double()
+    pulse = torch.zeros(10, 1, dtype=torch.float64)
+    pulse[0] = 1.0
+    bell = [math.exp(-((k - synapse.delay.item()) ** 2) / (2 * synapse.width.item() ** 2)) for k in range(10)]
+    expected = [synapse.weight.item() * b / sum(bell) for b in bell]
+    assert synapse(pulse)[0].flatten().tolist() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_authors_kernel():
+    # Theirs (Dcls1d, version "gauss"): taps i = 0 .. D, position p from the middle, sigma = |SIG| + 0.27, divided by sum + 1e-7,
+    # and padding D on the left, so that tap i acts with delay D - i.
+    D, p, SIG = 8, -1.3, 0.23
+    synapse = DelayedLinear(1, 1, max_delay=D, delay=torch.tensor([[D - (p + (D + 1) // 2)]]), width=SIG + 0.27).double()
+    bell = np.exp(-0.5 * ((np.arange(D + 1) - (p + (D + 1) // 2)) / (SIG + 0.27)) ** 2)
+    theirs = (bell / (bell.sum() + 1e-7))[::-1]
+    torch.testing.assert_close(synapse.taps()[0, 0].detach(), torch.from_numpy(theirs.copy()), rtol=0, atol=1e-6)
+
+
+def test_gradients_are_those_of_finite_differences():
+    synapse = DelayedLinear(3, 2, max_delay=5, width=0.8, generator=torch.Generator().manual_seed(0)).double()
+    x = torch.rand(9, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    for name in ("weight", "delay"):
+        tensor = getattr(synapse, name)
+        (gradient,) = torch.autograd.grad(synapse(x)[0].pow(3).sum(), tensor)
+        for place in range(tensor.numel()):
+            sides = []
+            for step in (1e-5, -1e-5):
+                with torch.no_grad():
+                    tensor.view(-1)[place] += step
+                    sides.append(synapse(x)[0].pow(3).sum().item())
+                    tensor.view(-1)[place] -= step
+            assert gradient.view(-1)[place].item() == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-5, abs=1e-8)
+
+
+def test_a_delay_is_found_by_gradient_descent_as_the_width_sharpens():
+    synapse = DelayedLinear(1, 1, max_delay=12, delay=torch.tensor([[1.5]]))
+    synapse.weight.data.fill_(1.0)
+    x = (torch.rand(80, 6, 1, generator=torch.Generator().manual_seed(0)) < 0.1).float()
+    target = torch.cat((torch.zeros(9, 6, 1), x[:-9]))
+    optimizer = torch.optim.Adam([synapse.delay], lr=0.2)
+    for step in range(150):
+        synapse.anneal(step / 150, by=0.75)
+        optimizer.zero_grad()
+        (synapse(x)[0] - target).square().mean().backward()
+        optimizer.step()
+        synapse.clamp_()
+    synapse.discretise_()
+    assert synapse.delay.item() == 9
+    torch.testing.assert_close(synapse(x)[0], target)
+
+
+def test_the_width_falls_exponentially_and_then_stays():
+    synapse = DelayedLinear(2, 2, max_delay=16)
+    widths = []
+    for progress in (0.0, 0.125, 0.25, 1.0):
+        synapse.anneal(progress)
+        widths.append(synapse.width.item())
+    assert widths == pytest.approx([8.0, 2.0, 0.5, 0.5])  # 8 to 0.5; half way the geometric mean
+
+
+def test_a_delay_pushed_out_of_range_comes_back():
+    synapse = DelayedLinear(1, 1, max_delay=3)
+    synapse.delay.data.fill_(7.0)
+    synapse.clamp_()
+    assert synapse.delay.item() == 3
+    synapse.delay.data.fill_(-2.0)
+    synapse.clamp_()
+    assert synapse.delay.item() == 0
+
+
+def test_fixed_delays_are_no_parameters():
+    synapse = DelayedLinear(2, 2, max_delay=3, learnable=False)
+    assert [name for name, _ in synapse.named_parameters()] == ["weight"]
+    assert "delay" in synapse.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"max_delay": -1}, "0 or more"),
+        ({"max_delay": 2.5}, "whole number of steps"),
+        ({"max_delay": 3, "delay": torch.full((2, 2), 3.5)}, r"lie in \[0, 3\]"),
+        ({"max_delay": 3, "delay": torch.full((2, 2), -0.1)}, r"lie in \[0, 3\]"),
+        ({"max_delay": 3, "delay": torch.full((2, 2), float("nan"))}, r"lie in \[0, 3\]"),
+        ({"max_delay": 3, "delay": torch.ones(2)}, "one delay a synapse"),
+        ({"max_delay": 3, "width": 0.0}, "above 0"),
+    ],
+)
+def test_bad_settings(settings, says):
+    with pytest.raises(ValueError, match=says):
+        DelayedLinear(2, 2, **settings)
+
+
+def test_bad_progress():
+    with pytest.raises(ValueError, match="progress in"):
+        DelayedLinear(2, 2, max_delay=3).anneal(1.5)
