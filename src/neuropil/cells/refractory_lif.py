@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from neuropil.cells.lif import LIF
+from neuropil.dynamics import heaviside
 from neuropil.dynamics.registry import CELLS
 
 
@@ -39,9 +40,9 @@ class RefractoryLIF(LIF):
 
     def update(self, s: State, x: Tensor) -> tuple[State, Tensor]:  # type: ignore[override]
         """One moment."""
-        awake = (s.left <= 0).to(x.dtype)
+        awake = heaviside(-s.left)
         v = s.v + awake * (self.decay() * s.v + x - s.v)
         distance = v - self.threshold
         spike = awake * self.surrogate(distance)
-        fired = awake * (distance >= 0).to(x.dtype)
+        fired = awake * heaviside(distance)
         return self.State(self.reset(v, spike, self.threshold), (s.left - 1).clamp(min=0) + fired * self.steps), spike

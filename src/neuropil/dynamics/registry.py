@@ -17,7 +17,7 @@ SMALL: Mapping[str, Any] = MappingProxyType({"size": 4, "dt": 1e-3})
 class Part:
     """One registered part, and what a suite needs to know to test it.
 
-    ``example``: arguments that make a small instance; ``along``: further inputs of ``step`` and their number of features;
+    ``example``: arguments that make a small instance; ``features``: the shape of one moment where it is not [size]; ``along``: further inputs of ``step`` and their number of features;
     ``off``: arguments that switch the mechanism off, ``like(instance)``: what the switched-off instance then does, a function of ``x``.
     """
 
@@ -26,6 +26,7 @@ class Part:
     cites: tuple[str, ...]
     tags: tuple[str, ...] = ()
     example: Mapping[str, Any] = field(default_factory=lambda: SMALL)
+    features: tuple[int, ...] = ()
     along: Mapping[str, int] = field(default_factory=dict)
     off: Mapping[str, Any] | None = None
     like: Callable[[Any], Callable[[Any], Any]] | None = None
@@ -59,6 +60,7 @@ class Registry:
         cites: Sequence[str],
         tags: tuple[str, ...] = (),
         example: Mapping[str, Any] = SMALL,
+        features: tuple[int, ...] = (),
         along: Mapping[str, int] | None = None,
         off: Mapping[str, Any] | None = None,
         like: Callable[[Any], Callable[[Any], Any]] | None = None,
@@ -74,7 +76,7 @@ class Registry:
                 raise ValueError(f"{name} names {cites!r} as its sources; accepted is a tuple of keys in references.bib, one or more.")
             if (off is None) != (like is None):
                 raise ValueError(f"{name} gives one of off and like; off says how to switch it off, like what it then equals: give both.")
-            self._parts[name] = Part(name, cls, tuple(cites), tags, example, along or {}, off, like)
+            self._parts[name] = Part(name, cls, tuple(cites), tags, example, features, along or {}, off, like)
             return cls
 
         return add

@@ -8,7 +8,7 @@ from neuropil.dynamics.registry import SYNAPSES
 from neuropil.synapses.synapse import check_input, check_size, normal
 
 
-@SYNAPSES.register(cites=("lecun1998",), tags=("stateless",), example={"channels": 4, "out_channels": 3, "kernel": 3})
+@SYNAPSES.register(cites=("lecun1998",), tags=("stateless",), example={"channels": 4, "out_channels": 3, "kernel": 3}, features=(4, 5, 5))
 class Conv(nn.Module):
     """Convolution over one or two axes of space, with any leading axes.
 
