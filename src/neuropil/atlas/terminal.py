@@ -28,12 +28,13 @@ STYLES = {
 def progress(console: Console, label: str) -> Iterator[Watcher]:
     """Show a bar with cells done and time left while a run lasts; on something that is no terminal, print a line per tenth instead."""
     if not console.is_terminal:
-        told = {"tenth": -1}
+        told = (0, -1)
 
         def tell(done: Done) -> None:
+            nonlocal told
             tenth = 10 * done.done // max(1, done.total)
-            if tenth > told["tenth"]:
-                told["tenth"] = tenth
+            if (done.total, tenth) != told:
+                told = (done.total, tenth)
                 console.print(f"{label}: {done.done} of {done.total} cells")
 
         yield tell
