@@ -89,6 +89,19 @@ def test_nothing_is_hidden(bench):
     assert set(vars(part)) == attributes
     for name, tensor in part.state_dict().items():
         same(tensor, before[name])
+    if bench.is_cell:
+        rest = part.initial_like(x[0])
+        kept = map_state(torch.clone, rest)
+        with torch.no_grad():
+            for tensor in bench.tensors(part).values():
+                tensor.add_(1)
+        same_state(rest, kept)  # a state shares no memory with the part
+
+
+def test_a_single_sample_shares_no_memory_with_the_part_either(cell_bench):
+    part = cell_bench.make()
+    own = {tensor.untyped_storage().data_ptr() for tensor in part.state_dict().values()}
+    assert all(tensor.untyped_storage().data_ptr() not in own for _, tensor in leaves(part.initial_like(cell_bench.x(1)[0])))
 
 
 def test_instances_do_not_touch_even_under_threads(bench):

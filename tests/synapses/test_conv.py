@@ -25,6 +25,13 @@ def test_stride_and_padding_by_hand():
     assert synapse(torch.tensor([[1.0, 2, 3, 4, 5]])).tolist() == [[21.0, 43.0]]
 
 
+@pytest.mark.parametrize("kernel", [1, 5])
+def test_currents_are_as_large_whatever_the_kernel(kernel):
+    generator = torch.Generator().manual_seed(0)
+    y = Conv(16, 64, kernel, padding=0, generator=generator)(torch.randn(20, 16, 12, 12, generator=generator))
+    assert float(y.detach().std()) == pytest.approx(1, rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("x", "says"),
     [

@@ -26,3 +26,11 @@ def test_currents_are_as_large_whatever_the_number_of_inputs(gain):
 def test_sizes_are_whole_and_positive(size):
     with pytest.raises(ValueError, match="whole number, 1 or more"):
         Dense(size, 3)
+
+
+def test_dtypes_are_mixed_by_autocast_only():
+    synapse, x = Dense(5, 3), torch.rand(2, 5, dtype=torch.bfloat16)
+    with pytest.raises(TypeError, match="convert one with"):
+        synapse(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert synapse(x).dtype == torch.bfloat16

@@ -23,7 +23,7 @@ def check_input(x: Tensor, size: int, axis: int, form: str, weight: Tensor, what
         raise ValueError(f"{what} was given an input of shape {list(x.shape)}; accepted is {form}.")
     if x.shape[axis] != size:
         raise ValueError(f"{what} takes {size} features and was given an input of shape {list(x.shape)}; axis {axis} is {size}.")
-    if x.dtype != weight.dtype:
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(weight.device.type):
         raise TypeError(f"{what} has weights of {weight.dtype} and was given an input of {x.dtype}; convert one with .to(dtype).")
     if x.device != weight.device:
         raise ValueError(f"{what} lies on {weight.device} and was given an input on {x.device}; move one with .to(device).")
