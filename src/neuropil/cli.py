@@ -219,6 +219,7 @@ def run(
 def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
     """Tune every arm on one grid (seeds 1000 and above), and measure the spread that the number of seeds follows from."""
     from neuropil.atlas.conduct.loading import find
+    from neuropil.atlas.conduct.registration import power_of
     from neuropil.atlas.conduct.result import fingerprint
     from neuropil.atlas.conduct.run import smoke
     from neuropil.atlas.conduct.store import Store
@@ -234,7 +235,7 @@ def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
     _tell_moved(store)
     for arm, point in record["chosen"].items():
         out.print(f"{arm}: " + ", ".join(f"{name} {value:g}" for name, value in point.items()))
-    for spread in record["spread"]["primary"]:
+    for spread in power_of(study, record, budget)[1]["contrasts"]:
         out.print(f"{spread['contrast']}: spread {spread['spread']:.4g}, {spread['n']} seeds for {spread['power']:.0%} power")
     for edge in record["edges"]:
         out.print(f"[red]optimum at the grid's edge[/red] {_escaped(edge)}: widen the grid, tune again")

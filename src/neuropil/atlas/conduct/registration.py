@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,8 +17,9 @@ from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json, sha256, write_json
 from neuropil.atlas.seeds import derive_seeds
+from neuropil.atlas.statistics.estimates import estimate
 from neuropil.atlas.statistics.house import check_delta
-from neuropil.atlas.statistics.power import LEAST_POWER
+from neuropil.atlas.statistics.power import LEAST_POWER, WANTED_POWER, seeds_needed
 from neuropil.atlas.study import Study
 
 
@@ -145,7 +147,7 @@ def register(
             f"{study.slug}: at strength 0 the arm {study.off.arm!r} is not {study.off.equals!r}; mend the mechanism's off switch before registering."
         )
     tuning = _tuning(source, study, budget, fingerprint)
-    n, power_notes = _power(study, tuning)
+    n, power_notes = power_of(study, tuning, budget)
     number = already + 1 if amend else max(already, 1)
     frozen = describe(source, study, budget, digests) | {"n": n, "power": power_notes, "number": number, "amends": amend}
     digest = sha256(frozen)
@@ -250,13 +252,24 @@ def rule_of(study: Study) -> dict[str, Any] | None:
     return None if study.tune is None else asdict(study.tune) | {"space": {name: asdict(grid) for name, grid in study.tune.grids.items()}}
 
 
-def _power(study: Study, tuning: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    notes = []
-    for contrast, spread in zip(study.primaries, tuning["spread"]["primary"], strict=True):
-        said = check_delta(contrast, study.metrics[contrast.on], spread["control_mean"], spread["pooled_test_items"])
-        notes.append(
-            {"contrast": str(contrast), "spread": spread["spread"], "n": spread["n"], "power": spread["power"], "delta_checked": said}
-        )
-    n = max(note["n"] for note in notes)
-    reached = min(note["power"] for note in notes)
-    return n, {"wanted": 0.9, "reached": reached, "from_seeds": tuning["spread"]["seeds"], "contrasts": notes}
+def power_of(study: Study, tuning: dict[str, Any], budget: str) -> tuple[int, dict[str, Any]]:
+    """Compute n and its power for each primary contrast as it stands now, from the values on the tuning seeds of the spread."""
+    resplit, items = study.budgets[budget].get("resplit"), study.budgets[budget].get("test_items")
+    notes: list[dict[str, Any]] = []
+    for contrast in study.primaries:
+        values = tuning["spread"]["values"].get(contrast.on, {})
+        if not {contrast.a, contrast.b} <= set(values):
+            raise AtlasError(f"{study.slug}: the spread of '{contrast}' was not measured when it was tuned; tune it again.")
+        a, b = values[contrast.a], values[contrast.b]
+        metric = study.metrics[contrast.on].at(study.budgets[budget])
+        found = estimate(a, b, metric, resplit)
+        n, reached = seeds_needed(found, contrast)
+        said = check_delta(contrast, metric, math.fsum(b) / len(b), items * n if items and resplit else items)
+        notes.append({"contrast": str(contrast), "spread": found.spread, "n": n, "power": reached, "delta_checked": said})
+    chosen = max(note["n"] for note in notes)
+    return chosen, {
+        "wanted": WANTED_POWER,
+        "reached": min(note["power"] for note in notes),
+        "from_seeds": tuning["spread"]["seeds"],
+        "contrasts": notes,
+    }

@@ -15,8 +15,6 @@ from neuropil.atlas.conduct.registration import keep_history, rule_of
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.files import read_json, sha256, write_json
 from neuropil.atlas.space import Tune
-from neuropil.atlas.statistics.estimates import estimate
-from neuropil.atlas.statistics.power import seeds_needed
 from neuropil.atlas.study import Study
 
 
@@ -40,24 +38,10 @@ def tune(
     cells = plan(source, study, budget, arms, spread_seeds, chosen=followed, digests=digests)
     compute(source, cells, store, jobs=jobs, watch=watch)
     measured, _ = table(cells, store, arms, spread_seeds)
-    resplit, items = study.budgets[budget].get("resplit"), study.budgets[budget].get("test_items")
-    primary = []
+    values: dict[str, dict[str, list[float]]] = {}
     for contrast in study.primaries:
-        a, b = measured.values(contrast.a, contrast.on), measured.values(contrast.b, contrast.on)
-        found = estimate(a, b, study.metrics[contrast.on].at(study.budgets[budget]), resplit)
-        n, power = seeds_needed(found, contrast)
-        primary.append(
-            {
-                "contrast": str(contrast),
-                "spread": found.spread,
-                "pilot_effect": found.effect,
-                "values": {contrast.a: a, contrast.b: b},
-                "control_mean": math.fsum(b) / len(b),
-                "pooled_test_items": items * n if items and resplit else items,
-                "n": n,
-                "power": power,
-            }
-        )
+        for arm in (contrast.a, contrast.b):
+            values.setdefault(contrast.on, {})[arm] = measured.values(arm, contrast.on)
     record = {
         "rule": rule_of(study),
         "space": {name: list(grid.values) for name, grid in study.tune.grids.items()} if study.tune else {},
@@ -67,7 +51,7 @@ def tune(
         "trials": trials,
         "chosen": chosen,
         "edges": edges,
-        "spread": {"seeds": spread_seeds, "primary": primary},
+        "spread": {"seeds": spread_seeds, "values": values},
         "fingerprint": fingerprint,
         "code": source.code,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

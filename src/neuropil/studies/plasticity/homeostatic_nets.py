@@ -72,7 +72,7 @@ study = Study(
             match=("parameters", "compute", "data"),
             gate=("oracle.online_accuracy - oracle_yoked.online_accuracy >= 0.02",),
         ),
-        Contrast("homeostatic", "constant", on="online_accuracy", delta=0.02, match=("parameters", "compute", "data")),
+        Contrast("homeostatic", "constant", on="online_accuracy", delta=0.05, match=("parameters", "compute", "data")),
     ),
     secondary=(
         Contrast("oracle", "oracle_yoked", on="online_accuracy", delta=0.02, match=("parameters", "compute", "data")),
@@ -136,7 +136,9 @@ study = Study(
     "network is told of a swap at once. At desk size a memory of 50 equals the 50 samples between swaps. sign_agreement is the share of ingested samples that "
     "moved the rate the way the network proposed: misperception keeps it below 1, a coin brings it to 0.5. "
     "On tuning seeds it was 0.58, of which the lesion must take at least half of what lies above the coin. Better accuracy of the lesioned or the random "
-    "networks, if seen, does not contradict the lesion check, which asks whether the proposal steers the rate and not whether steering helps.",
+    "networks, if seen, does not contradict the lesion check, which asks whether the proposal steers the rate and not whether steering helps. "
+    "Against the constant rate, delta is 0.05 for claims in either direction: accuracies of litters scatter by about that much, because their rates wander, "
+    "and 30 seeds would have had 46 % power at 0.02 (tuning seeds 1100-1109, where the difference was several times larger).",
 )
 
 
