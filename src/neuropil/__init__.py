@@ -4,16 +4,15 @@ Families are imported on first use (``neuropil.plasticity``, ``neuropil.atlas``,
 """
 
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 
 __version__ = "0.1.0"
 
-FAMILIES = ("agents", "atlas", "cells", "data", "dynamics", "geometry", "learning", "networks", "plasticity", "synapses")
+FAMILIES = ("agents", "atlas", "cells", "data", "dynamics", "geometry", "learning", "networks", "observe", "plasticity", "synapses")
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in FAMILIES and find_spec(f"neuropil.{name}") is not None:
+    if name in FAMILIES:
         return import_module(f"neuropil.{name}")
     raise AttributeError(f"module 'neuropil' has no attribute {name!r}; its families are {', '.join(FAMILIES)}")
 
