@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,9 @@ def record(row: Row) -> dict[str, Any]:
     if result is not None:
         primary = result["contrasts"][result["verdict"]["decided_by"]]
         found |= {key: primary[key] for key in ("effect", "units", "interval", "delta", "n", "p")}
+        if primary["scale"] == "log":
+            found |= {"effect": math.exp(primary["effect"]), "units": f"fold ({primary['units']})"}
+            found |= {"interval": [math.exp(limit) for limit in primary["interval"]]}
         found |= {"verdict": result["verdict"]["word"], "stale": stale(source, result), "registration": result["registration"]["number"]}
     return found
 
