@@ -183,6 +183,14 @@ def test_further_inputs_run_along_with_time():
     assert cell(x[:0], gate=gate[:0])[0].shape == (0, 2, 4)
     with pytest.raises(ValueError, match="gate has 5 moments and x has 6"):
         cell(x, gate=gate[:5])
+    with pytest.raises(TypeError, match=r"gate of Recurrent was a tensor without axes; accepted is a tensor \[T, ...\], time first"):
+        cell(x, gate=torch.tensor(1.0))
+    with pytest.raises(TypeError, match=r"gate of Recurrent was a float; accepted is a tensor"):
+        cell(x, gate=1.0)
+    with pytest.raises(TypeError, match=r"Recurrent takes x and a state, 'post' was given too; accepted are \['gate'\]"):
+        cell(x, post=gate)
+    with pytest.raises(TypeError, match=r"LI takes x and a state, 'post' was given too; accepted are no others"):
+        LI(3)(x, post=gate)
 
 
 def test_the_state_at_rest():
@@ -191,8 +199,28 @@ def test_the_state_at_rest():
     assert LI(rest=-1.0).initial(3, 4).v.shape == (3, 4)
     assert cell.initial(3, dtype=torch.float32).v.dtype == torch.float32
     assert cell.float().initial(1).v.dtype == torch.float32
-    assert LI(2, dt=1e-3).initial_like(torch.zeros(5, 2, dtype=torch.float16)).v.dtype == torch.float16
+    assert LI(2, dt=1e-3).initial_like(torch.zeros(5, 2, dtype=torch.float16)).v.dtype == torch.float64
+    assert LI(2, dt=1e-3).to(torch.float16).initial_like(torch.zeros(5, 2, dtype=torch.float16)).v.dtype == torch.float16
     assert LI(2, tau=[0.1, 0.2]).initial_like(torch.zeros(5, 2, dtype=torch.float16)).v.dtype == torch.float64
+
+
+def test_an_input_in_half_precision_decays_as_slowly_as_it_should():
+    # exp(-1 ms / 1 s) = 0.9990 is 1 in bfloat16: a membrane kept in the dtype of the input would stay at 1 for ever.
+    x = torch.zeros(1001, 2, 1, dtype=torch.bfloat16)
+    x[0] = 1
+    for tau in (1.0, [1.0]):
+        y, _ = LI(1, tau=tau).float()(x)
+        assert y[-1].flatten().tolist() == pytest.approx([math.exp(-1)] * 2, rel=1e-4)
+
+
+def test_autocast_leaves_states_in_the_precision_of_the_cell():
+    cell = LIF(4).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        x = nn.Linear(3, 4).float()(torch.randn(6, 2, 3, dtype=torch.float32))
+        y, s = cell(x)
+    assert x.dtype == torch.bfloat16
+    assert s.v.dtype == torch.float32
+    assert torch.equal(y, cell(x.float())[0])
 
 
 def test_nan_in_gives_nan_out_for_that_neuron_alone_and_never_a_spike():

@@ -89,6 +89,11 @@ def test_no_moment_and_sizes():
     [
         (lambda c: Chain(), ValueError, "A Chain was given no layer"),
         (lambda c: Chain(torch.tanh), TypeError, "Layer '0' of a Chain is a builtin_function_or_method; accepted are nn.Modules and Cells"),
+        (
+            lambda c: Chain(nn.Sequential(nn.Linear(3, 3), Leak(3))),
+            TypeError,
+            "Layer '0' of a Chain is a Sequential that holds a Leak, a Cell; make it a Chain or a Cell",
+        ),
         (lambda c: Chain(step=nn.Linear(1, 1)), ValueError, "A layer of a Chain cannot be named 'step'"),
         (lambda c: c(torch.zeros(3)), ValueError, r"Chain was given an input of shape \[3\]; accepted is \[T, ..., N\], time first"),
         (

@@ -136,6 +136,15 @@ def test_the_state_at_rest():
 X = torch.zeros(4, 2, 3, dtype=torch.float64)
 
 
+def test_the_state_at_rest_has_the_dtype_and_device_of_the_parameters():
+    for dtype in (torch.float64, torch.float32):
+        part = circuit().to(dtype)
+        assert part.initial(2, 3).buffers["i"].dtype == dtype
+        y, _ = part(X.to(dtype), part.initial(2, 3))
+        assert torch.equal(y, part(X.to(dtype))[0])
+    assert circuit().to("meta").initial(2, 3).buffers["i"].device.type == "meta"
+
+
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
@@ -166,6 +175,21 @@ X = torch.zeros(4, 2, 3, dtype=torch.float64)
             lambda: Circuit({"a": Leak(1)}, [("input", "a", 0, Leak(1))], output="a"),
             TypeError,
             "goes through a Leak; accepted are plain modules, make a cell a node",
+        ),
+        (
+            lambda: Circuit({"a": nn.Sequential(Leak(1))}, [("input", "a")], output="a"),
+            TypeError,
+            "Node 'a' of a Circuit is a Sequential that holds a Leak, a Cell; make it a Chain or a Cell",
+        ),
+        (
+            lambda: Circuit({"a": Leak(1)}, [("input", "a", 0, nn.Sequential(Leak(1)))], output="a"),
+            TypeError,
+            "The module of edge input -> a is a Sequential that holds a Leak",
+        ),
+        (
+            lambda: Circuit({"a": Leak(3)}, [("input", "a"), Edge("input", "a", 0, gain([[1.0, 1.0, 1.0]]))], output="a")(X),
+            ValueError,
+            r"Node 'a' of a Circuit is sent \[2, 3\] from input, \[2, 1\] from input; edges into one node bring equal shapes",
         ),
         (lambda: circuit()(X, Leak(3).initial(2)), TypeError, r"Circuit was given the state of a State; .* nodes \['e', 'i'\]"),
         (lambda: circuit()(X, Circuit({"a": Leak(3)}, [("input", "a")], output="a").initial(2, 3)), TypeError, r"the state of \['a'\]"),

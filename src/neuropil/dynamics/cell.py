@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neuropil.dynamics.parameter import check_dt
-from neuropil.dynamics.state import check_state, map_state
+from neuropil.dynamics.state import check_state, map_state, own_tensors
 
 
 class Cell(nn.Module):
@@ -77,8 +78,7 @@ class Cell(nn.Module):
         ``device`` and ``dtype`` default to those of the cell's parameters.
         """
         shape = leading if self.size is None else (*leading, self.size)
-        own = next((t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), torch.empty(0))
-        place: dict[str, Any] = {"device": device or own.device, "dtype": dtype or own.dtype}
+        place = self._place(device, dtype)
         rest = self.resting()
 
         def fill(value: Tensor | float) -> Tensor:
@@ -86,11 +86,15 @@ class Cell(nn.Module):
 
         return self.State(*(fill(rest.get(field, 0.0)) for field in self.State._fields))
 
+    def _place(self, device: torch.device | None, dtype: torch.dtype | None) -> dict[str, Any]:
+        own = next((tensor for tensor in own_tensors(self) if tensor.is_floating_point()), torch.empty(0))
+        return {"device": device or own.device, "dtype": dtype or own.dtype}
+
     def initial_like(self, x: Tensor) -> Any:
         """The state at rest for one moment of input ``x`` [..., N]: its leading axes, its device, its dtype (or the parameters', if wider)."""
         dtype = x.dtype
-        for tensor in (*self.parameters(), *self.buffers()):
-            if tensor.is_floating_point() and tensor.ndim > 0:
+        for tensor in own_tensors(self):
+            if tensor.is_floating_point() and tensor.dtype != dtype:
                 dtype = torch.promote_types(dtype, tensor.dtype)
         return self.initial(*(x.shape if self.size is None else x.shape[:-1]), device=x.device, dtype=dtype)
 
@@ -110,9 +114,7 @@ class Cell(nn.Module):
     def forward(self, x: Tensor, s: Any = None, **along: Tensor | None) -> tuple[Tensor, Any]:
         """A sequence: ``x`` [T, ..., N] -> ``y`` [T, ..., N] and the last state. ``along``: further inputs of ``step``, time first."""
         self._check_input(x, "[T, ..., N], time first", 2)
-        for name, tensor in along.items():
-            if tensor is not None and len(tensor) != len(x):
-                raise ValueError(f"{name} has {len(tensor)} moments and x has {len(x)}; give both the same length, time first.")
+        self._check_along(x, along)
         if len(x) == 0:
             return self._nothing(x, s, along)
         s = self.ready(x[0], s)
@@ -134,6 +136,24 @@ class Cell(nn.Module):
             y, _ = type(self).step(self, blank, map_state(Tensor.clone, s), **extra)
         return y.new_zeros((0, *y.shape)), s
 
+    def _check_along(self, x: Tensor, along: dict[str, Tensor | None]) -> None:
+        if not along:
+            return
+        parameters = signature(type(self).step).parameters
+        accepted = [name for name in parameters if name not in ("self", "x", "s")]
+        for name, tensor in along.items():
+            if name not in accepted and all(one.kind is not Parameter.VAR_KEYWORD for one in parameters.values()):
+                raise TypeError(
+                    f"{type(self).__name__} takes x and a state, {name!r} was given too; accepted are {accepted or 'no others'}."
+                )
+            if tensor is None:
+                continue
+            if not isinstance(tensor, Tensor) or tensor.ndim == 0:
+                given = "a tensor without axes" if isinstance(tensor, Tensor) else f"a {type(tensor).__name__}"
+                raise TypeError(f"{name} of {type(self).__name__} was {given}; accepted is a tensor [T, ...], time first.")
+            if len(tensor) != len(x):
+                raise ValueError(f"{name} has {len(tensor)} moments and x has {len(x)}; give both the same length, time first.")
+
     def _check_input(self, x: Tensor, form: str, rank: int) -> None:
         name = type(self).__name__
         if not isinstance(x, Tensor):
@@ -146,7 +166,7 @@ class Cell(nn.Module):
             raise ValueError(
                 f"{name} has {self.size} features and was given an input of shape {list(x.shape)}; the last axis is {self.size}."
             )
-        own = next((t for t in (*self.parameters(), *self.buffers())), None)
+        own = next(own_tensors(self), None)
         if own is not None and own.device != x.device:
             raise ValueError(f"{name} lies on {own.device} and was given an input on {x.device}; move one with .to(device).")
 

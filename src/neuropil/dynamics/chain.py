@@ -19,15 +19,24 @@ def output_size(module: nn.Module) -> int | None:
     return size if isinstance(size, int) else None
 
 
+def check_plain(module: nn.Module, where: str) -> None:
+    """Raise ``TypeError`` for a plain module with a ``Cell`` inside, whose time it would hide."""
+    held = next((type(part).__name__ for part in module.modules() if isinstance(part, Cell)), None)
+    if held is not None and not isinstance(module, Cell):
+        raise TypeError(
+            f"{where} is a {type(module).__name__} that holds a {held}, a Cell; make it a Chain or a Cell, which carry its state."
+        )
+
+
 class Chain(Cell):
     """Cells and plain modules, layer by layer over all time: ``y, s = Chain(nn.Linear(3, 9), hidden=LIF(9, dt=1e-3))(x, s)``.
 
     Equation: ``y = layer_n(... layer_1(x))``. ``x`` [T, ..., N] -> ``y`` [T, ..., M]; ``step`` takes one moment through all layers, and
-    both give the same. A plain module is applied to all time steps at once: linear layers and activations to [T, ..., N] as it is, any
+    both give the same (save for what depends on the whole batch in training, as batch norm does). A plain module is applied to all time steps at once: linear layers and activations to [T, ..., N] as it is, any
     other sees time folded into the batch, [T * B, ...] (so convolutions and batch norm work), or [T, N] where there is no batch axis; in
     ``step`` it sees the moment itself. Layers are named by
     keyword, else by place. ``State.layers`` holds one state a layer, ``None`` for plain modules and, at rest, for cells not yet run.
-    Raises ``TypeError`` for layers that are no modules and ``ValueError`` for no layer, a taken name or the state of another chain.
+    Raises ``TypeError`` for layers that are no modules or plain ones with a Cell inside (``nn.Sequential(..., LIF(9))``), and ``ValueError`` for no layer, a taken name or the state of another chain.
     """
 
     class State(NamedTuple):
@@ -42,6 +51,7 @@ class Chain(Cell):
         for name, layer in everything.items():
             if not isinstance(layer, nn.Module):
                 raise TypeError(f"Layer {name!r} of a Chain is a {type(layer).__name__}; accepted are nn.Modules and Cells.")
+            check_plain(layer, f"Layer {name!r} of a Chain")
         first = next(iter(everything.values()))
         super().__init__(first.size if isinstance(first, Cell) else None)
         self.out_size = output_size(list(everything.values())[-1])

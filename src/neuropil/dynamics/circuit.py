@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuropil.dynamics.cell import Cell
-from neuropil.dynamics.chain import output_size
+from neuropil.dynamics.chain import check_plain, output_size
 from neuropil.dynamics.state import check_state
 
 INPUT = "input"
@@ -34,8 +34,8 @@ class Circuit(Cell):
     modules by name; ``edges``: ``Edge`` or tuples (source, target[, delay[, via]]), delays in whole steps, the source ``"input"`` is ``x``;
     several edges into a node are added. ``State.nodes`` holds the nodes' states, ``State.buffers`` what is under way: [longest delay, ..., N]
     for each source with a delay, newest last. The module of an edge is the child ``"source_to_target"``.
-    Raises ``ValueError`` for unknown names, a node without input, a negative delay, a loop without delay, and a delayed source whose
-    number of features is not known.
+    Raises ``ValueError`` for unknown names, a node without input, a negative delay, a loop without delay, a delayed source whose
+    number of features is not known, and edges that bring one node different shapes; ``TypeError`` for a plain module with a Cell inside.
     """
 
     class State(NamedTuple):
@@ -52,6 +52,7 @@ class Circuit(Cell):
         for name, node in nodes.items():
             if not isinstance(node, nn.Module):
                 raise TypeError(f"Node {name!r} of a Circuit is a {type(node).__name__}; accepted are nn.Modules and Cells.")
+            check_plain(node, f"Node {name!r} of a Circuit")
             if name == INPUT or hasattr(self, name):
                 raise ValueError(f"A node of a Circuit cannot be named {name!r}, that name is taken; choose another.")
             self.add_module(name, node)
@@ -86,6 +87,7 @@ class Circuit(Cell):
                 raise TypeError(
                     f"Edge {edge.source} -> {edge.target} goes through a {type(edge.via).__name__}; accepted are plain modules, make a cell a node."
                 )
+            check_plain(edge.via, f"The module of edge {edge.source} -> {edge.target}")
             stem = f"{edge.source}_to_{edge.target}"
             child = next(name for name in (stem, *(f"{stem}_{k}" for k in range(2, 2 + len(self.edges)))) if not hasattr(self, name))
             self.add_module(child, edge.via)
@@ -108,7 +110,7 @@ class Circuit(Cell):
             size = features if source == INPUT else output_size(self.get_submodule(source))
             if size is None:
                 raise ValueError("The input of this Circuit has a delay but no size is known; give the Circuit its size.")
-            buffers[source] = torch.zeros(longest, *lead, size, device=device, dtype=dtype)
+            buffers[source] = torch.zeros(longest, *lead, size, **self._place(device, dtype))
         return self.State(dict.fromkeys(self.names), buffers)
 
     def ready(self, x: Tensor, s: Any = None) -> Any:
@@ -132,6 +134,9 @@ class Circuit(Cell):
             for edge, child in self.paths[name]:
                 sent = s.buffers[edge.source][-edge.delay] if edge.delay else now[edge.source]
                 arriving.append(sent if child is None else self.get_submodule(child)(sent))
+            if any(one.shape != arriving[0].shape for one in arriving):
+                sent = ", ".join(f"{list(one.shape)} from {edge.source}" for one, (edge, _) in zip(arriving, self.paths[name], strict=True))
+                raise ValueError(f"Node {name!r} of a Circuit is sent {sent}; edges into one node bring equal shapes, change one's module.")
             total = reduce(torch.add, arriving)
             node = self.get_submodule(name)
             if isinstance(node, Cell):

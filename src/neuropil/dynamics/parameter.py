@@ -48,7 +48,8 @@ class Decay(nn.Module):
     """What is left after one step of an exponential relaxation: ``decay() = exp(-dt / tau)``, between 0 and 1, of shape [] or [size].
 
     ``tau``: time constant in seconds, shared or one a neuron; ``dt``: one step in seconds, at most ``tau``. Kept as ``log_tau`` (of
-    seconds), so that a learnable one stays positive and steps in proportion. Raises ``ValueError`` for ``tau`` zero or negative, ``dt``
+    seconds), so that a learnable one stays positive and steps in proportion. Keep it in float32: a decay nearer to 1 than 0.002 is 1 in bfloat16, and nothing decays (inputs may be
+    bfloat16, the state is then float32). Raises ``ValueError`` for ``tau`` zero or negative, ``dt``
     missing, not positive or above ``tau``, and shapes that fit no neuron.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 S = TypeVar("S")
 
@@ -36,6 +36,15 @@ def leaves(state: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
         keys = state if isinstance(state, dict) else getattr(state, "_fields", range(len(state)))
         for key, part in zip(keys, state.values() if isinstance(state, dict) else state, strict=True):
             yield from leaves(part, f"{path}.{key}" if path else str(key))
+
+
+def own_tensors(module: nn.Module) -> Iterator[Tensor]:
+    """The parameters and buffers of ``module`` and of all in it; what it shares comes more than once, which makes this fast."""
+    for store in (module._parameters, module._buffers):
+        yield from (tensor for tensor in store.values() if tensor is not None)
+    for child in module._modules.values():
+        if child is not None:
+            yield from own_tensors(child)
 
 
 def check_state(given: Any, expected: Any, cell: str) -> None:
