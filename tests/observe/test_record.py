@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from neuropil.dynamics import Cell, Chain, Circuit, Decay, FastSigmoid
 from neuropil.observe import clamp, observe
@@ -255,7 +256,48 @@ class Branch(nn.Module):
         return {"wide": self.used(x)}
 
 
+def test_a_call_that_fails_early_does_not_hide_the_steps_after_it():
+    cell = LIF(3)
+    with observe(cell, "spikes") as seen:
+        cell(X[:, 0])
+        handle = cell.register_forward_pre_hook(lambda *_: 1 / 0, prepend=True)
+        with pytest.raises(ZeroDivisionError):
+            cell(X[:, 0])
+        handle.remove()
+        before = len(seen.all("spikes"))
+        cell.step(X[0])
+        assert len(seen.all("spikes")) == before + 1
+
+
+def test_a_parameter_keeps_the_value_it_had_at_the_end_also_after_an_exception():
+    net = Branch()
+    given = net.used.weight.detach().clone()
+    with pytest.raises(RuntimeError, match="mine"), observe(net, "used.weight") as seen:
+        raise RuntimeError("mine")
+    with torch.no_grad():
+        net.used.weight.zero_()
+    assert torch.equal(seen["used.weight"], given)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_activation_checkpointing_runs_again_is_seen_once(whole):
+    net = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+    x, expected = X.clone().requires_grad_(), net(X)
+    if not whole:
+        layer = net[0].forward
+        net[0].forward = lambda x: checkpoint(layer, x, use_reentrant=False)
+        net.forward = lambda x: checkpoint(lambda x: net[1](net[0](x)), x, use_reentrant=True)
+    with observe(net, "output", "0") as seen:
+        y = checkpoint(net, x, use_reentrant=False) if whole else net(x)
+        y.sum().backward()
+        assert torch.equal(seen["output"], expected)
+        assert torch.equal(seen["0"].tanh(), expected)
+
+
 def test_sentences():
+    cell = LIF(3)
+    with pytest.raises(ValueError, match=r"'v' cannot be observed inside torch.vmap; give the model"), observe(cell, "v"):
+        torch.vmap(lambda x: cell(x)[0], in_dims=1)(X)
     net = Branch()
     with pytest.raises(ValueError, match="observe was given no name"), observe(net):
         pass

@@ -156,7 +156,8 @@ def clamp(model: nn.Module, held: Mapping[str, Value]) -> Iterator[nn.Module]:
     way out, a parameter or buffer wherever it is read, shared places included. A value is a number, a tensor that broadcasts to the part,
     a function of the part as it is (applied once a moment, after the step), or, for what has a value a moment, a tensor with time in
     front. Gradients flow around what is held and into a held tensor that requires them; the true parameters get none there, and return
-    with the end of the context, also after an exception. Later holds on the same part act on earlier ones.
+    with the end of the context, also after an exception (optimisers and ``parameters()`` reach them; writing into ``net.fc.weight`` in
+    place meanwhile is lost, it writes into what is held). Later holds on the same part act on earlier ones.
     Raises ``ValueError`` for a name that is not there, a shape that does not fit and, at the end, for a part that never ran.
     """
     if not isinstance(held, Mapping) or not held:

@@ -12,6 +12,11 @@ from neuropil.observe.names import Target, locate
 from neuropil.observe.tap import tapped
 
 
+def recomputing() -> bool:
+    """Whether this is the backward pass: what runs there, under activation checkpointing, ran before and was seen then."""
+    return bool(torch._C._current_graph_task_id() != -1)
+
+
 class Record:
     """What was seen under one name since the last call of the model began: moments, or whole sequences."""
 
@@ -23,12 +28,19 @@ class Record:
     def see(self, value: Tensor, whole: bool) -> None:
         """Keep ``value``, a copy of it where it is detached."""
         self.ran = True
+        if recomputing():
+            return
+        if torch._C._functorch.is_batchedtensor(value):
+            raise ValueError(
+                f"{self.target.name!r} cannot be observed inside torch.vmap; give the model the mapped axis as a leading axis."
+            )
         value = self.target.select(value, whole=whole)
         self.items.append((value.detach().clone() if self.detach else value, whole))
 
     def begin(self) -> None:
         """Forget: a new call of the model begins."""
-        self.items = []
+        if not recomputing():
+            self.items = []
 
     def joined(self) -> Tensor:
         """One tensor: [T, ...] for what has a value a moment, the output itself for a module that ran once, else stacked by run."""
@@ -133,8 +145,10 @@ def observe(model: nn.Module, *names: str, detach: bool = True) -> Iterator[Seen
             record.begin()
 
     with tapped(model, readers=running, begin=begin):
-        yield seen
-        seen.end()
+        try:
+            yield seen
+        finally:
+            seen.end()
     check_ran("observed", [record.target.name for record in running if not record.ran])
 
 

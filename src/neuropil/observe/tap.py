@@ -103,7 +103,7 @@ class Tap:
         self.within.depth = getattr(self.within, "depth", 0) + 1
 
     def _exit(self, *_: Any) -> None:
-        self.within.depth -= 1
+        self.within.depth = max(getattr(self.within, "depth", 0) - 1, 0)  # also called where a hook before ``_enter`` has failed
 
     def leave(self, module: nn.Module, inputs: Any, output: Any) -> Any:
         """The forward hook: outputs of the module, of a cell over the whole sequence, and attention patterns."""
