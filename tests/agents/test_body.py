@@ -26,7 +26,7 @@ class Slider(World):
 
 def test_an_episode_runs_from_reset_to_done_and_again():
     body = Slider()
-    assert body.reset(5).tolist() == [5.0]
+    assert body.reset(np.int64(5)).tolist() == body.reset(5).tolist() == [5.0]
     observation, reward, done = body.step([1, 2])
     assert (observation.tolist(), reward, done) == ([pytest.approx(5.3)], pytest.approx(-5.3), False)
     assert [body.step([0.0, 0.0]).done for _ in range(2)] == [False, True]

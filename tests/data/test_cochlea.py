@@ -194,6 +194,12 @@ def test_silence_stays_silent_and_nothing_sounds_ahead_of_its_cause():
     assert _transfer(made, 8192).shape == (6, 4097)
 
 
+def test_settings_may_be_numpy_numbers():
+    sound = np.random.default_rng(0).normal(size=800)
+    made = Cochlea(np.int64(8000), channels=np.int64(3), cutoff=np.float32(500.0))
+    assert np.array_equal(made(sound, bin=np.float64(0.01)), Cochlea(8000.0, channels=3, cutoff=500.0)(sound, bin=0.01))
+
+
 QUIET = np.zeros(800)
 
 
@@ -218,6 +224,8 @@ QUIET = np.zeros(800)
         (lambda: Cochlea(8000.0)(QUIET, bin=0.0), ValueError, "bin"),
         (lambda: Cochlea(8000.0)(QUIET, bin=None), TypeError, "bin is a number in seconds"),
         (lambda: Cochlea(8000.0).recordings(QUIET, np.array([0, 900]), bin=0.01, steps=3), ValueError, "within the 800 samples"),
+        (lambda: Cochlea(8000.0).recordings(QUIET, np.array([0.0, 800.0]), bin=0.01, steps=3), TypeError, "offsets are whole numbers"),
+        (lambda: Cochlea(8000.0).spikes(QUIET, bin=0.01, generator=7), TypeError, "draws from a numpy generator, int was given"),
         (lambda: Cochlea(8000.0).recordings(QUIET, np.array([0, 800]), bin=0.01, steps=0), ValueError, "steps"),
     ],
 )

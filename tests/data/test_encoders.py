@@ -87,6 +87,14 @@ def test_a_latency_code_is_one_spike_in_the_bin_of_its_latency():
     assert spikes.nonzero().tolist() == [[6, 0], [13, 1]]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_latency_code_in_half_precision_is_the_same_spike(dtype):
+    # tau ln(1 / (1 - 0.01 / x)), x exact in either: 0.5 gives 404.05 steps of 10 us, 0.25 gives 816.4, 0.125 gives 1667.6.
+    spikes = latency_encode(torch.tensor([0.5, 0.25, 0.125], dtype=dtype), steps=2000, dt=1e-5, tau=0.2)
+    assert spikes.dtype == dtype
+    assert spikes.nonzero().tolist() == [[404, 0], [816, 1], [1667, 2]]
+
+
 def test_a_ramp_gives_an_event_at_each_level_it_crosses():
     # x = t / 4 crosses 1, 2, 3 at t = 4, 8, 12; falling, -1 at t = 4.
     ramp = torch.arange(13.0)[:, None] / 4 * torch.tensor([1.0, -1.0])

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from scipy.stats import binom
@@ -99,6 +100,8 @@ def test_equal_seeds_give_equal_examples():
         ({"lags": ((0,), (10,))}, ValueError, "between -9 and 9"),
         ({"lags": ((0,), (1.5,))}, ValueError, "whole number of steps"),
         ({"lags": ((-3,), (7,))}, ValueError, "repeats one"),
+        ({"lags": np.array([[0], [1]])}, TypeError, "one row of whole numbers a class"),
+        ({"lags": [0, 1]}, TypeError, "one row of whole numbers a class"),
         ({"dt": 0.0}, ValueError, "dt"),
         ({"dt": None}, TypeError, "dt is a number in seconds"),
         ({"rate": -1.0}, ValueError, "rate"),
@@ -119,3 +122,11 @@ def test_a_sample_needs_a_number_and_a_generator():
         task().sample(0, generator())
     with pytest.raises(TypeError, match=r"torch\.Generator, int"):
         task().sample(3, 5)
+    with pytest.raises(TypeError, match=r"torch\.Generator, Generator"):
+        LagPatterns.balanced(classes=2, pairs=1, spacing=1, steps=9, dt=0.01, rate=1.0, generator=np.random.default_rng(0))
+
+
+def test_lags_may_be_lists():
+    made = LagPatterns([[0, 1], [1, 0]], steps=10, dt=0.001, rate=100.0)
+    assert made == LagPatterns(((0, 1), (1, 0)), steps=10, dt=0.001, rate=100.0)
+    assert hash(made)

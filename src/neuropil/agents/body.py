@@ -62,12 +62,12 @@ class World(Body):
 
     def reset(self, seed: int) -> Floats:
         """Begin an episode from ``seed``, a whole number from 0 to 2**32 - 1, and give the first observation [O]."""
-        if isinstance(seed, bool) or not isinstance(seed, int):
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
             raise TypeError(f"A seed is a whole number, {seed!r} of type {type(seed).__name__} was given.")
         if not 0 <= seed < 2**32:
             raise ValueError(f"A seed of a body lies between 0 and 2**32 - 1, {seed} was given; take it modulo 2**32.")
         self._running = True
-        return self._reset(seed)
+        return self._reset(int(seed))
 
     def step(self, action: npt.ArrayLike) -> Step:
         """Act for ``dt`` seconds with ``action`` [A], within its bounds."""

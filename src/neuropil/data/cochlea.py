@@ -50,7 +50,7 @@ class Cochlea:
     an incomplete last bin dropped. Audio is [samples], i16 (full scale 1) or floating point. Needs scipy (extra ``atlas``).
 
     Raises ``TypeError`` or ``ValueError`` in one sentence for settings out of range, for audio of another rank or dtype, with NaN, or shorter
-    than a bin, and for a bin that is no whole number of samples; ``DataError`` without scipy.
+    than a bin, for a bin that is no whole number of samples, and for a generator that is not numpy's; ``DataError`` without scipy.
     """
 
     rate: float
@@ -65,11 +65,10 @@ class Cochlea:
     max_rate: float = 200.0
 
     def __post_init__(self) -> None:
-        positive("rate", self.rate, "hertz")
-        whole("channels", self.channels, 1)
-        whole("order", self.order, 1)
-        for name, unit in (("cutoff", "hertz"), ("adaptation_time", "seconds"), ("max_rate", "hertz")):
-            positive(name, getattr(self, name), unit)
+        for name in ("channels", "order"):
+            object.__setattr__(self, name, whole(name, getattr(self, name), 1))
+        for name, unit in (("rate", "hertz"), ("cutoff", "hertz"), ("adaptation_time", "seconds"), ("max_rate", "hertz")):
+            object.__setattr__(self, name, positive(name, getattr(self, name), unit))
         if self.high is None:
             object.__setattr__(self, "high", 0.45 * self.rate)
         if not 0 < self.low <= self._high < self.rate / 2:
@@ -113,6 +112,8 @@ class Cochlea:
         Without a generator a fibre fires each time its integrated rate passes a whole number: no noise, counts within 1 of their mean.
         With a generator it is a Poisson process.
         """
+        if not (generator is None or isinstance(generator, np.random.Generator)):
+            raise TypeError(f"A cochlea draws from a numpy generator, {type(generator).__name__} was given; use numpy.random.default_rng.")
         total, edges = self._cumulated(audio, bin)
         expected = total[:, edges] * (self.max_rate / self.rate)
         if generator is None:
@@ -129,6 +130,8 @@ class Cochlea:
         whole("steps", steps, 1)
         samples = self._bin(bin) * steps
         ends = np.asarray(offsets)
+        if ends.dtype.kind not in "iu":
+            raise TypeError(f"offsets are whole numbers of samples, {ends.dtype} was given; convert them with astype(int).")
         if ends.ndim != 1 or len(ends) < 2 or (np.diff(ends) < 1).any() or ends[0] < 0 or ends[-1] > len(audio):
             raise ValueError(f"offsets rise from recording to recording and end within the {len(audio)} samples of audio; these do not.")
         counts = np.empty((steps, len(ends) - 1, self.channels), np.float32)

@@ -67,7 +67,9 @@ def latency_encode(x: Tensor, *, steps: int, dt: float, tau: float, threshold: f
     The stronger the intensity, the earlier the spike. Arguments and errors as ``latency``; ``dt`` in seconds. Source: thorpe2001.
     """
     whole("steps", steps, 1)
-    bins = torch.floor(latency(x.detach() if isinstance(x, Tensor) else x, tau=tau, threshold=threshold) / positive("dt", dt, "seconds"))
+    _floating(x, "latency_encode")
+    fine = x.detach().to(torch.promote_types(x.dtype, torch.float32))  # in half precision steps past 256 (or 2048) run together
+    bins = torch.floor(latency(fine, tau=tau, threshold=threshold) / positive("dt", dt, "seconds"))
     moments = torch.arange(steps, device=x.device, dtype=bins.dtype)
     return (moments.reshape(-1, *[1] * x.dim()) == bins).to(x.dtype)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -42,6 +43,12 @@ class LagPatterns:
                 raise ValueError(
                     f"{name} times dt is a probability, {getattr(self, name) * self.dt:g} was given; shorten dt or lower {name}."
                 )
+        if isinstance(self.lags, Sequence) and all(isinstance(row, list) for row in self.lags):
+            object.__setattr__(self, "lags", tuple(map(tuple, self.lags)))
+        if not (isinstance(self.lags, tuple) and all(isinstance(row, tuple) for row in self.lags)):
+            raise TypeError(
+                f"lags hold one row of whole numbers a class, a {type(self.lags).__name__} of other things was given; for an array take its tolist()."
+            )
         if len(self.lags) < 2 or not self.lags[0] or any(len(row) != len(self.lags[0]) for row in self.lags):
             raise ValueError(f"lags hold one row a class, two at least, with one lag a pair in each, {self.lags} was given.")
         for lag in (lag for row in self.lags for lag in row):
@@ -57,6 +64,7 @@ class LagPatterns:
         """Draw lags so that in every pair the classes take ``0, spacing, 2 spacing, ...``, each once, centred, in an order drawn for that pair."""
         whole("classes", classes, 2)
         whole("pairs", pairs, 1)
+        _torch(generator)
         whole("spacing", spacing, 1)
         orders = torch.stack([torch.randperm(classes, generator=generator, device=generator.device) for _ in range(pairs)], 1)
         lags = (orders - (classes - 1) // 2) * spacing
@@ -70,9 +78,7 @@ class LagPatterns:
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw ``n`` examples: spikes f32 [T, n, 2P], 0 or 1, and labels i64 [n], the classes as equally frequent as ``n`` allows; on the generator's device."""
         whole("n", n, 1)
-        if not isinstance(generator, torch.Generator):
-            raise TypeError(f"sample draws from a torch.Generator, {type(generator).__name__} was given; make one and seed it.")
-        device = generator.device
+        device = _torch(generator).device
         labels = torch.randperm(n, generator=generator, device=device) % len(self.lags)
         pairs = len(self.lags[0])
         first = torch.rand(self.steps, n, pairs, generator=generator, device=device) < self.rate * self.dt
@@ -81,3 +87,9 @@ class LagPatterns:
         if self.noise:
             spikes |= torch.rand(spikes.shape, generator=generator, device=device) < self.noise * self.dt
         return spikes.float(), labels
+
+
+def _torch(generator: torch.Generator) -> torch.Generator:
+    if not isinstance(generator, torch.Generator):
+        raise TypeError(f"A LagPatterns draws from a torch.Generator, {type(generator).__name__} was given; make one and seed it.")
+    return generator
