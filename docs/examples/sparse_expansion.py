@@ -11,7 +11,7 @@ study = Study(
     fidelity="paper",
     scale="proxy",
     arms={"sparse": {"active": 0.2}, "linear": {}, "off": {"active": 1.0}, "shuffled": {"active": 0.2}},
-    metrics={"accuracy": Metric("share correct", floor=0, ceiling=1), "active_share": Metric("share of units")},
+    metrics={"accuracy": Metric("share correct", floor=0, ceiling=1), "silenced_share": Metric("share of units")},
     primary=Contrast("sparse", "linear", on="accuracy", delta=0.02, match="parameters"),
     dose=Dose("silenced_share", at_least=0.5),
     gate=Gate("a readout of shuffled units is worse", "sparse.accuracy - shuffled.accuracy >= 0.1", "linear.accuracy >= 0.5"),
