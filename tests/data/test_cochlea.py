@@ -131,6 +131,9 @@ def test_an_onset_fades_to_the_declared_share(adaptation):
     assert adapted[60:90].mean() / plain[60:90].mean() == pytest.approx(1 - adaptation, rel=0.01)
     if adaptation:
         assert adapted[2:5].mean() > 1.2 * adapted[60:90].mean()
+        # what is still to fade falls by a factor of e in the declared 60 ms, six bins
+        fading = adapted - adapted[60:90].mean()
+        assert fading[4:8].sum() / fading[10:14].sum() == pytest.approx(np.e, rel=0.02)
 
 
 def test_a_tone_drives_its_own_channel_most():

@@ -50,6 +50,16 @@ class LIF(LI):
         return self.State(self.reset(v, spike, self.threshold)), spike
 
 
+class Bare(Cell):
+    """A cell without any tensor."""
+
+    class State(NamedTuple):
+        v: Tensor
+
+    def update(self, s, x):
+        return self.State(s.v + x), s.v
+
+
 class Recurrent(Cell):
     """Not elementwise: states ``step``; other size out than in; a further input ``gate``."""
 
@@ -197,6 +207,7 @@ def test_the_state_at_rest():
     cell = LI(2, rest=torch.tensor([-65.0, -70.0]))
     assert cell.initial(3).v.tolist() == [[-65.0, -70.0]] * 3
     assert LI(rest=-1.0).initial(3, 4).v.shape == (3, 4)
+    assert Bare().initial_like(torch.zeros(2, device="meta")).v.device.type == "meta"
     assert cell.initial(3, dtype=torch.float32).v.dtype == torch.float32
     assert cell.float().initial(1).v.dtype == torch.float32
     assert LI(2, dt=1e-3).initial_like(torch.zeros(5, 2, dtype=torch.float16)).v.dtype == torch.float64

@@ -56,6 +56,20 @@ def test_a_held_membrane_makes_spikes_depend_on_the_present_input_alone():
     assert torch.equal(s.layers[1].count, seen["hidden.spikes"].sum(0))
 
 
+def test_what_is_held_is_held_from_the_first_moment_and_a_function_acts_once_a_moment():
+    cell, x = LIF(1), torch.full((4, 1), 0.6)
+    with clamp(cell, {"v": 0.5}):
+        assert cell(x)[0].flatten().tolist() == [1, 1, 1, 1]  # 0.5 d + 0.6 is above 1, and 0.3 d + 0.6, from rest, is not
+        assert cell.step(x[0])[0].item() == 1
+    with clamp(cell, {"v": lambda v: 0.5 * v}), observe(cell, "v") as seen:
+        cell(x / 10)
+        v, by_hand = 0.3, []
+        for _ in range(4):
+            v = 0.5 * (D * v + 0.06)
+            by_hand.append(v)
+        assert seen["v"].flatten().tolist() == pytest.approx(by_hand, rel=1e-6)
+
+
 def test_one_held_neuron_leaves_the_others_alone():
     net = spiking()
     with observe(net, "hidden.v") as free:

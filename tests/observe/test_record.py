@@ -256,6 +256,16 @@ class Branch(nn.Module):
         return {"wide": self.used(x)}
 
 
+def test_an_index_addresses_one_moment_whatever_runs_the_sequence():
+    net = spiking()
+    names = ("hidden.v", "hidden.spikes", "hidden.v[1, 2]", "hidden.spikes[1, 2]", "hidden[1:3]")
+    with observe(net, *names) as seen:
+        net(X)
+        assert torch.equal(seen["hidden.v[1, 2]"], seen["hidden.v"][:, 1, 2])
+        assert torch.equal(seen["hidden.spikes[1, 2]"], seen["hidden.spikes"][:, 1, 2])
+        assert torch.equal(seen["hidden[1:3]"], seen["hidden.spikes"][:, 1:3])
+
+
 def test_a_call_that_fails_early_does_not_hide_the_steps_after_it():
     cell = LIF(3)
     with observe(cell, "spikes") as seen:
