@@ -61,6 +61,31 @@ def test_adaptation_counts_spikes_and_decays():
     assert float(s.a) == pytest.approx(math.exp(-0.059 / 0.1) + math.exp(-0.049 / 0.1), rel=1e-6)
 
 
+def test_the_authors_equations_follow_with_another_beta_a_scaled_input_and_their_reset():
+    # bellec2018's code: a = d_a a + (1 - d_a) z, A = 1 + beta a, v = d v + (1 - d) x - dt z A, z = spike / dt, with dt in ms.
+    # Here the spike is that of the new v, and its reset is by A before the spike has raised it and decays once.
+    dt, beta = 0.5, 0.4
+    cell = ALIF(1, tau=TAU, tau_adapt=TAU_ADAPT, beta=beta, dt=dt * 1e-3).double()
+    d, d_a = float(cell.decay()), float(cell.decay_adapt())
+    x = 4 * torch.rand(2000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found, _ = cell(((1 - d) * x).unsqueeze(-1))
+
+    def spikes(theirs):
+        v = a = z = 0.0
+        A, theirs_beta, out = 1.0, beta * dt / (1 - d_a), []
+        for moment in x.tolist():
+            a, before = d_a * a + (1 - d_a) * z, A
+            A = 1 + theirs_beta * a
+            v = d * v + (1 - d) * moment - dt * z * (A if theirs else d * before)
+            z = float(v > A) / dt
+            out.append(z * dt)
+        return out
+
+    assert sum(spikes(False)) > 10
+    assert found.flatten().tolist() == spikes(False)
+    assert found.flatten().tolist() != spikes(True)
+
+
 def test_the_threshold_rises_by_beta_per_spike():
     cell = ALIF(1, beta=0.5, dt=1e-3, tau_adapt=1e6).double()
     s = cell.State(v=torch.zeros(1, dtype=torch.float64), a=torch.full((1,), 2.0, dtype=torch.float64))

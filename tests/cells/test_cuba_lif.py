@@ -47,6 +47,28 @@ def test_spike_times_under_a_constant_current_are_the_closed_forms_up_to_two_ste
     assert late.unique().tolist() == [math.ceil(tau * math.log(current / (current - 1)) / dt)]
 
 
+def test_the_authors_equations_follow_with_a_scaled_input_a_shift_of_two_moments_and_their_reset():
+    # neftci2019: u[t+1] = m u[t] + i[t] - spike[t], i[t+1] = s i[t] + x[t], spike = u >= 1. Here the reset decays once: u[t+1] = m (u[t] - spike[t]) + ...
+    cell = CubaLIF(1, dt=1e-3).double()
+    m, s = float(cell.decay()), float(cell.decay_syn())
+    x = torch.rand(200, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found, _ = cell((x / (1 - m) * 0.12).unsqueeze(-1))
+
+    def spikes(reset):
+        u = i = spike = 0.0
+        out = [spike]
+        for moment in (*(0.12 * x).tolist(), 0.0):
+            u, i = m * u + i - reset * spike, s * i + moment
+            spike = float(u >= 1)
+            out.append(spike)
+        assert out[:2] == [0, 0]
+        return out[2:]
+
+    assert sum(spikes(m)) > 10
+    assert found.flatten().tolist() == spikes(m)
+    assert found.flatten().tolist() != spikes(1.0)
+
+
 def test_the_reset_leaves_the_current():
     _, s = CubaLIF(1, dt=1e-3).double().step(torch.tensor([1000.0], dtype=torch.float64))
     assert float(s.i) == 1000

@@ -5,14 +5,15 @@ from typing import NamedTuple
 from torch import Tensor
 
 from neuropil.cells.lif import LIF
-from neuropil.dynamics import Cell, Decay, FastSigmoid, Reset, Surrogate, parameter
+from neuropil.cells.spiking import SpikingCell
+from neuropil.dynamics import Decay, Reset, Surrogate, parameter
 from neuropil.dynamics.parameter import Value
 from neuropil.dynamics.registry import CELLS
 from neuropil.dynamics.reset import Mode
 
 
 @CELLS.register(cites=("bellec2018",), tags=("leaky", "spiking", "adaptive"), off={"beta": 0.0}, like=lambda off: LIF(off.size, dt=off.dt))
-class ALIF(Cell):
+class ALIF(SpikingCell):
     """Adaptive LIF: a threshold that rises with each spike and relaxes slowly.
 
     Equation: ``v <- d v + x``; ``A = threshold + beta a``; ``spike = 1 if v >= A``; ``v <- v - spike A``; ``a <- d_a a + spike``, with
@@ -20,11 +21,11 @@ class ALIF(Cell):
 
     ``x`` [T, ..., N], ``y`` [T, ..., N] spikes; ``v`` in units of threshold, ``a`` a count of recent spikes, ``beta`` the rise of the
     threshold per spike (shared or [N]); ``tau``, ``tau_adapt``, ``dt`` in seconds. Raises ``ValueError`` for times or threshold not above 0,
-    ``dt`` missing or above either ``tau``. Source: bellec2018. Differs from the paper in that ``beta`` does not change its meaning with ``dt``
-    (theirs is ``beta / (1 - d_a)``), and that ``x`` is not scaled by ``1 - d``.
+    ``dt`` missing or above either ``tau``. Source: bellec2018. Differs from the authors' code, where
+    ``a <- d_a a + (1 - d_a) z``; ``A = threshold + beta a``; ``v <- d v + (1 - d) x - dt z A``; ``z <- 1 / dt if v > A`` with the ``v`` before,
+    else 0: there ``x`` is scaled by ``1 - d``, ``beta`` is this one times ``dt / (1 - d_a)``, a spike comes a moment after its crossing and
+    the reset a moment after the spike, undecayed and by the threshold that the spike has raised; a refractory time and delays are extra.
     """
-
-    emits = "spikes"
 
     class State(NamedTuple):
         """``v``: membrane potential, in units of threshold; ``a``: adaptation, decaying count of spikes."""
@@ -44,13 +45,10 @@ class ALIF(Cell):
         reset: Reset | Mode = "soft",
         surrogate: Surrogate | None = None,
     ) -> None:
-        super().__init__(size, dt=dt)
+        super().__init__(size, dt=dt, threshold=threshold, reset=reset, surrogate=surrogate)
         self.decay = Decay(tau, dt=dt, size=size)
         self.decay_adapt = Decay(tau_adapt, dt=dt, size=size, name="tau_adapt")
         self.beta = parameter(beta, size=size, name="beta")
-        self.threshold = parameter(threshold, size=size, positive=True, name="threshold")
-        self.reset = Reset.of(reset)
-        self.surrogate = surrogate or FastSigmoid()
 
     def update(self, s: State, x: Tensor) -> tuple[State, Tensor]:
         """One moment."""

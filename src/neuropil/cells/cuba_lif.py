@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from neuropil.dynamics import Cell, Decay, FastSigmoid, Reset, Surrogate, parameter
+from neuropil.cells.spiking import SpikingCell
+from neuropil.dynamics import Decay, Reset, Surrogate
 from neuropil.dynamics.parameter import Value
 from neuropil.dynamics.registry import CELLS
 from neuropil.dynamics.reset import Mode
 
 
 @CELLS.register(cites=("neftci2019",), tags=("leaky", "spiking", "second-order"))
-class CubaLIF(Cell):
+class CubaLIF(SpikingCell):
     """Current-based leaky integrate-and-fire neuron.
 
     Equation: ``i <- d_s i + x``; ``v <- d_m v + (1 - d_m) i``; then spike and reset of ``v`` as LIF, with ``d = exp(-dt / tau)``. It is
@@ -19,11 +20,11 @@ class CubaLIF(Cell):
     a constant ``i`` of 1 draws ``v`` to 1.
 
     ``x`` [T, ..., N], ``y`` [T, ..., N] spikes; ``v``, ``i`` in units of ``threshold``; ``tau``, ``tau_syn``, ``dt`` in seconds. Raises
-    ``ValueError`` for times or threshold not above 0, ``dt`` missing or above either ``tau``. Source: neftci2019. Differs from the
-    paper in that the current of this moment, not of the last, drives the membrane.
+    ``ValueError`` for times or threshold not above 0, ``dt`` missing or above either ``tau``. Source: neftci2019. Differs
+    from the authors' equations (as in Zenke's tutorial to it), ``v[t+1] = d_m v[t] + i[t] - spike[t]``, ``i[t+1] = d_s i[t] + x[t]``: there
+    ``i`` is not scaled by ``1 - d_m``, ``x`` reaches ``v`` two moments later instead of at once, and the reset comes a moment later, without
+    decay in that moment. The factor ``1 - d_m`` solves the membrane of gerstner2014, chapter 1, exactly for a current held over the step.
     """
-
-    emits = "spikes"
 
     class State(NamedTuple):
         """``v``: membrane potential; ``i``: synaptic current, both in units of threshold."""
@@ -42,12 +43,9 @@ class CubaLIF(Cell):
         reset: Reset | Mode = "soft",
         surrogate: Surrogate | None = None,
     ) -> None:
-        super().__init__(size, dt=dt)
+        super().__init__(size, dt=dt, threshold=threshold, reset=reset, surrogate=surrogate)
         self.decay = Decay(tau, dt=dt, size=size)
         self.decay_syn = Decay(tau_syn, dt=dt, size=size, name="tau_syn")
-        self.threshold = parameter(threshold, size=size, positive=True, name="threshold")
-        self.reset = Reset.of(reset)
-        self.surrogate = surrogate or FastSigmoid()
 
     def update(self, s: State, x: Tensor) -> tuple[State, Tensor]:
         """One moment."""

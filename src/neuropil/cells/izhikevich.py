@@ -50,7 +50,7 @@ class Izhikevich(Cell):
             raise ValueError(f"substeps is a whole number, 1 or more, {substeps!r} was given; the published scheme has 2.")
         self.substeps, self.milliseconds = substeps, 1e3 * dt
         self.a, self.b, self.c, self.d = (parameter(p, size=size, name=n) for n, p in (("a", a), ("b", b), ("c", c), ("d", d)))
-        self.surrogate = surrogate or Sigmoid(slope=0.1)
+        self.surrogate = Surrogate.of(surrogate, Sigmoid(slope=0.1))
 
     def resting(self) -> dict[str, Tensor | float]:
         """The published start."""

@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from neuropil.dynamics import Cell, Decay, FastSigmoid, Reset, Surrogate, parameter
+from neuropil.cells.spiking import SpikingCell
+from neuropil.dynamics import Decay, Reset, Surrogate
 from neuropil.dynamics.parameter import Value
 from neuropil.dynamics.registry import CELLS
 from neuropil.dynamics.reset import Mode
 
 
 @CELLS.register(cites=("gerstner2014",), tags=("leaky", "spiking"))
-class LIF(Cell):
+class LIF(SpikingCell):
     """Leaky integrate-and-fire neuron.
 
     Equation: ``v <- d v + x``; ``spike = 1 if v >= threshold``; ``v <- v - spike threshold`` (soft reset) or ``v <- 0`` (hard), with
@@ -22,8 +23,6 @@ class LIF(Cell):
     in seconds. Raises ``ValueError`` for ``tau`` or ``threshold`` not above 0, ``dt`` missing or above ``tau``.
     Source: gerstner2014, chapter 1. Differs from LI in that it fires and is reset.
     """
-
-    emits = "spikes"
 
     class State(NamedTuple):
         """``v``: membrane potential, in units of threshold."""
@@ -40,11 +39,8 @@ class LIF(Cell):
         reset: Reset | Mode = "soft",
         surrogate: Surrogate | None = None,
     ) -> None:
-        super().__init__(size, dt=dt)
+        super().__init__(size, dt=dt, threshold=threshold, reset=reset, surrogate=surrogate)
         self.decay = Decay(tau, dt=dt, size=size)
-        self.threshold = parameter(threshold, size=size, positive=True, name="threshold")
-        self.reset = Reset.of(reset)
-        self.surrogate = surrogate or FastSigmoid()
 
     def update(self, s: State, x: Tensor) -> tuple[State, Tensor]:
         """One moment."""

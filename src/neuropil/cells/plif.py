@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from neuropil.dynamics import Arctan, Cell, Decay, Reset, Surrogate, parameter
+from neuropil.cells.spiking import SpikingCell
+from neuropil.dynamics import Arctan, Decay, Reset, Surrogate
 from neuropil.dynamics.parameter import Value
 from neuropil.dynamics.registry import CELLS
 from neuropil.dynamics.reset import Mode
 
 
 @CELLS.register(cites=("fang2021",), tags=("leaky", "spiking", "learnable"))
-class PLIF(Cell):
+class PLIF(SpikingCell):
     """LIF whose time constant is a parameter, one a layer or one a neuron.
 
     Equation: ``v <- d v + (1 - d) x``, then spike and reset as LIF, with ``d = exp(-dt / tau)`` and ``log tau`` the parameter, so that
@@ -21,8 +22,6 @@ class PLIF(Cell):
     or ``threshold`` not above 0, ``dt`` missing or above ``tau``, ``per_neuron`` without a size. Source: fang2021, whose hard reset is the
     default. Differs from the paper in ``exp(-dt / tau)`` for ``1 - dt / tau``, and in ``log tau`` for the inverse sigmoid of ``dt / tau``.
     """
-
-    emits = "spikes"
 
     class State(NamedTuple):
         """``v``: membrane potential, in units of threshold."""
@@ -40,11 +39,8 @@ class PLIF(Cell):
         reset: Reset | Mode = "hard",
         surrogate: Surrogate | None = None,
     ) -> None:
-        super().__init__(size, dt=dt)
+        super().__init__(size, dt=dt, threshold=threshold, reset=reset, surrogate=Surrogate.of(surrogate, Arctan()))
         self.decay = Decay(tau, dt=dt, size=size, learnable=True, per_neuron=per_neuron)
-        self.threshold = parameter(threshold, size=size, positive=True, name="threshold")
-        self.reset = Reset.of(reset)
-        self.surrogate = surrogate or Arctan()
 
     def update(self, s: State, x: Tensor) -> tuple[State, Tensor]:
         """One moment."""

@@ -59,6 +59,15 @@ class Surrogate(nn.Module):
                 raise ValueError(f"The {name} of a surrogate gradient is above 0 and finite, {value} was given; try 1.0.")
         self.slope, self.scale, self.smooth = float(slope), float(scale), smooth
 
+    @staticmethod
+    def of(surrogate: Surrogate | None, default: Surrogate) -> Surrogate:
+        """``surrogate`` itself, or ``default`` for ``None``; raises ``TypeError`` for anything else."""
+        if surrogate is None:
+            return default
+        if not isinstance(surrogate, Surrogate):
+            raise TypeError(f"A surrogate is a Surrogate, {surrogate!r} was given; give for example {type(default).__name__}().")
+        return surrogate
+
     def derivative(self, u: Tensor) -> Tensor:
         """``d spike / d u`` as the backward pass uses it."""
         raise NotImplementedError(f"{type(self).__name__} does not state its derivative(u); define it.")
