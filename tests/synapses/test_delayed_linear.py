@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from neuropil.observe import clamp, observe
 from neuropil.synapses import DelayedLinear
 
 
@@ -129,3 +130,34 @@ def test_bad_settings(settings, says):
 def test_bad_progress():
     with pytest.raises(ValueError, match="progress in"):
         DelayedLinear(2, 2, max_delay=3).anneal(1.5)
+
+
+@pytest.mark.parametrize("max_delay", [0, 4])
+def test_the_buffer_is_observed_at_every_moment(max_delay):
+    synapse = DelayedLinear(3, 2, max_delay=max_delay, generator=torch.Generator().manual_seed(0)).double()
+    x = torch.rand(9, 5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    free, _ = synapse(x)
+    with observe(synapse, "buffer", "output") as seen:
+        y, last = synapse(x)
+    s, ys = None, []
+    for t, moment in enumerate(x):
+        one, s = synapse.step(moment, s)
+        ys.append(one)
+        assert torch.equal(seen["buffer"][t], s.buffer)
+    assert torch.equal(y, torch.stack(ys))
+    assert torch.equal(seen["output"], y)
+    assert torch.equal(last.buffer, s.buffer)
+    torch.testing.assert_close(y, free, rtol=1e-12, atol=1e-14)
+
+
+def test_a_clamped_buffer_acts_at_every_moment():
+    synapse = DelayedLinear(1, 1, max_delay=2, delay=torch.tensor([[2.0]])).double()
+    synapse.discretise_()
+    x = torch.arange(1.0, 6.0, dtype=torch.float64).unsqueeze(-1)
+    weight = synapse.weight.item()
+    assert synapse(x)[0].flatten().tolist() == pytest.approx([0, 0, weight, 2 * weight, 3 * weight])
+    with clamp(synapse, {"buffer": 7.0}):
+        y, s = synapse(x)
+    assert y.flatten().tolist() == pytest.approx([7 * weight] * 5)  # what was heard two moments ago is always 7
+    assert s.buffer.flatten().tolist() == [7, 7]
+    assert synapse(x)[0].flatten().tolist() == pytest.approx([0, 0, weight, 2 * weight, 3 * weight])

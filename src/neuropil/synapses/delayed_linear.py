@@ -125,9 +125,12 @@ class DelayedLinear(Cell):
         return y, self.State(window[1:])
 
     def forward(self, x: Tensor, s: Any = None, **along: Tensor | None) -> tuple[Tensor, State]:
-        """A sequence: ``x`` [T, ..., N] -> ``y`` [T, ..., M]; one convolution over time."""
+        """A sequence: ``x`` [T, ..., N] -> ``y`` [T, ..., M]; one convolution over time, or moment by moment while the state is observed or clamped."""
         if along:
             raise TypeError(f"DelayedLinear takes x and a state, {sorted(along)} was given too; leave it out.")
+        if "step" in vars(self):  # a tap reads or writes the buffer of every moment
+            y, s = super().forward(x, s)
+            return y, s
         self._check_input(x, "[T, ..., N], time first", 2)
         if len(x) == 0:
             return self._nothing(x, s, {})
