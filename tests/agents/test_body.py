@@ -21,19 +21,27 @@ class Slider(World):
 
     def _step(self, action):
         self.place, self.count = self.place + self.dt * float(action.sum()), self.count + 1
-        return Step(np.array([self.place]), -self.place, self.count == 3)
+        return Step(np.array([self.place]), -self.place, self.place > 8, self.count == 3)
 
 
-def test_an_episode_runs_from_reset_to_done_and_again():
+def test_an_episode_runs_from_reset_to_its_end_and_again():
     body = Slider()
     assert body.reset(np.int64(5)).tolist() == body.reset(5).tolist() == [5.0]
-    observation, reward, done = body.step([1, 2])
-    assert (observation.tolist(), reward, done) == ([pytest.approx(5.3)], pytest.approx(-5.3), False)
-    assert [body.step([0.0, 0.0]).done for _ in range(2)] == [False, True]
+    observation, reward, terminated, truncated = body.step([1, 2])
+    assert (observation.tolist(), reward, terminated, truncated) == ([pytest.approx(5.3)], pytest.approx(-5.3), False, False)
+    assert [body.step([0.0, 0.0])[2:] for _ in range(2)] == [(False, False), (False, True)]
     with pytest.raises(RuntimeError, match=r"No episode is running: it has not begun or it is over; call reset\(seed\)"):
         body.step([0.0, 0.0])
     body.reset(1)
-    assert not body.step([0.0, 0.0]).done
+    assert not body.step([0.0, 0.0]).truncated
+
+
+def test_an_episode_that_terminates_is_over_too():
+    body = Slider()
+    body.reset(8)
+    assert body.step([0.0, 1.0])[2:] == (True, False)
+    with pytest.raises(RuntimeError, match="it is over"):
+        body.step([0.0, 0.0])
 
 
 def test_a_step_before_the_first_reset_is_refused():

@@ -21,7 +21,7 @@ def run(body, seed, steps=60):
     seen = [body.reset(seed)]
     rewards = []
     for action in actions:
-        observation, reward, _ = body.step(action)
+        observation, reward, *_ = body.step(action)
         seen.append(observation)
         rewards.append(reward)
     return np.stack(seen), rewards
@@ -85,10 +85,10 @@ def test_without_torque_a_swimmer_loses_its_energy(swimmer):
     assert energy[-1] < 0.01 * energy[0]
 
 
-def test_an_episode_ends_at_its_time_limit():
+def test_an_episode_is_truncated_at_its_time_limit():
     body = DMControlBody("swimmer", "swimmer6", time_limit=0.3)
     body.reset(0)
-    assert [body.step(np.zeros(5)).done for _ in range(10)] == [False] * 9 + [True]
+    assert [body.step(np.zeros(5))[2:] for _ in range(10)] == [(False, False)] * 9 + [(False, True)]
     with pytest.raises(RuntimeError, match="it is over"):
         body.step(np.zeros(5))
 
@@ -96,10 +96,25 @@ def test_an_episode_ends_at_its_time_limit():
 def test_other_domains_fit_the_same_interface():
     body = DMControlBody("cartpole", "swingup")
     assert body.reset(0).shape == (body.observation_size,)
-    observation, reward, done = body.step([0.5])
+    observation, reward, terminated, truncated = body.step([0.5])
     assert observation.shape == (5,)
     assert 0 <= reward <= 1
-    assert not done
+    assert not terminated
+    assert not truncated
+
+
+def test_an_episode_terminates_where_its_task_ends():
+    # tunyasuvunakool2020: the linear-quadratic regulator is over once position and velocity are 0.
+    body = DMControlBody("lqr", "lqr_2_1")
+    body.reset(0)
+    assert body.step([0.0])[2:] == (False, False)
+    physics = body.environment.physics
+    with physics.reset_context():
+        physics.data.qpos[:] = 0
+        physics.data.qvel[:] = 0
+    assert body.step([0.0])[2:] == (True, False)
+    with pytest.raises(RuntimeError, match="it is over"):
+        body.step([0.0])
 
 
 @pytest.mark.parametrize(

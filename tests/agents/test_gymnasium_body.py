@@ -18,10 +18,11 @@ def test_a_pendulum_moves_by_its_equation():
         expected = -(wrapped**2 + 0.1 * speed**2 + 0.001 * torque**2)
         speed = np.clip(speed + body.dt * (15 * np.sin(angle) + 3 * torque), -8, 8)
         angle = angle + body.dt * speed
-        observation, reward, done = body.step([torque])
+        observation, reward, terminated, truncated = body.step([torque])
         np.testing.assert_allclose(observation, [np.cos(angle), np.sin(angle), speed], atol=1e-3)
         assert reward == pytest.approx(expected, abs=1e-2)
-        assert not done
+        assert not terminated
+        assert not truncated
 
 
 def test_equal_seeds_and_actions_give_equal_trajectories():
@@ -36,7 +37,17 @@ def test_equal_seeds_and_actions_give_equal_trajectories():
 def test_an_episode_ends_when_it_is_truncated():
     body = GymnasiumBody("Pendulum-v1", max_episode_steps=4)
     body.reset(0)
-    assert [body.step([0.0]).done for _ in range(4)] == [False, False, False, True]
+    assert [body.step([0.0])[2:] for _ in range(4)] == [(False, False)] * 3 + [(False, True)]
+    with pytest.raises(RuntimeError, match="it is over"):
+        body.step([0.0])
+
+
+def test_an_episode_terminates_where_its_goal_is_reached():
+    body = GymnasiumBody("MountainCarContinuous-v0")
+    body.reset(0)
+    assert body.step([0.0])[2:] == (False, False)
+    body.environment.unwrapped.state = np.array([0.449, 0.05], np.float32)  # one step before the flag at 0.45
+    assert body.step([0.0])[2:] == (True, False)
     with pytest.raises(RuntimeError, match="it is over"):
         body.step([0.0])
 

@@ -1,6 +1,6 @@
 """One small interface for every body in a simulated world.
 
-``o_0 = reset(seed)``; ``(o_{t+1}, r_{t+1}, done) = step(a_t)``, ``dt`` seconds apart. Equal seeds and equal actions give equal trajectories.
+``o_0 = reset(seed)``; ``(o_{t+1}, r_{t+1}, terminated, truncated) = step(a_t)``, ``dt`` seconds apart. Equal seeds and equal actions give equal trajectories.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Step(NamedTuple):
-    """What one step gives: ``observation`` f64 [O], ``reward``, and ``done``: the episode is over, for whatever reason."""
+    """What one step gives: ``observation`` f64 [O], ``reward``, and whether the episode is over (terms of towers2024).
+
+    ``terminated``: the task itself has ended (goal reached, body fallen), nothing more can be earned and the value of what follows is 0.
+    ``truncated``: it was cut off from outside (a time limit); the world would go on, and a learner estimates the value of what follows.
+    """
 
     observation: Floats
     reward: float
-    done: bool
+    terminated: bool
+    truncated: bool
 
 
 class Body(Protocol):
@@ -83,7 +88,7 @@ class World(Body):
                 f"An action lies between action_low and action_high and holds no NaN, {acted.tolist()} was given; clip it first."
             )
         result = self._step(acted.astype(np.float64))
-        self._running = not result.done
+        self._running = not (result.terminated or result.truncated)
         return result
 
     @abstractmethod

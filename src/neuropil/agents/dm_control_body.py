@@ -23,7 +23,7 @@ class DMControlBody(World):
     """A task of the dm_control suite: ``DMControlBody("swimmer", "swimmer6")``, or any builder in a domain: ``("swimmer", "swimmer", n_links=12)``.
 
     ``settings`` go to the task's builder (``time_limit`` in seconds, ...). ``environment`` is dm_control's own, its physics included.
-    ``done`` when the time limit is reached or the task ends. Drawing needs OpenGL: with neither ``MUJOCO_GL`` nor a display set, EGL is tried.
+    ``terminated`` where the task ends (its last discount is 0), ``truncated`` at the time limit. Drawing needs OpenGL: with neither ``MUJOCO_GL`` nor a display set, EGL is tried.
     Source: tunyasuvunakool2020. Raises ``ImportError`` without the extra, ``ValueError`` for an unknown domain or task.
     """
 
@@ -65,7 +65,8 @@ class DMControlBody(World):
 
     def _step(self, action: Floats) -> Step:
         moment = self.environment.step(action)
-        return Step(self._flat(moment.observation), float(moment.reward), bool(moment.last()))
+        over, terminal = bool(moment.last()), moment.discount == 0
+        return Step(self._flat(moment.observation), float(moment.reward), over and terminal, over and not terminal)
 
     def _flat(self, observation: Mapping[str, npt.ArrayLike]) -> Floats:
         return np.concatenate([np.asarray(observation[name], np.float64).ravel() for name in self.parts])

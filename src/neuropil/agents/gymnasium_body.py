@@ -17,7 +17,7 @@ class GymnasiumBody(World):
     """A Gymnasium environment with continuous observations and actions: ``GymnasiumBody("Pendulum-v1")``.
 
     ``dt`` in seconds is the environment's own, else one over its frames a second, else must be given. ``settings`` go to ``gymnasium.make``;
-    ``environment`` is Gymnasium's own. ``done`` when the episode terminates or is truncated. Drawing may need the environment's own extras.
+    ``environment`` is Gymnasium's own. ``terminated`` and ``truncated`` are Gymnasium's own. Drawing may need the environment's own extras.
     Source: towers2024. Raises ``ImportError`` without the extra, ``ValueError`` for discrete spaces, an unknown name or an unknown ``dt``.
     """
 
@@ -57,4 +57,4 @@ class GymnasiumBody(World):
 
     def _step(self, action: Floats) -> Step:
         observation, reward, terminated, truncated, _ = self.environment.step(action.reshape(self._shape).astype(self._dtype))
-        return Step(np.asarray(observation, np.float64).ravel(), float(reward), bool(terminated or truncated))
+        return Step(np.asarray(observation, np.float64).ravel(), float(reward), bool(terminated), bool(truncated))
