@@ -51,7 +51,7 @@ def check_third(given: Tensor, y: Tensor, name: str, sizes: tuple[int, ...], wha
 
 
 def current(w: Tensor, x: Tensor, what: str) -> Tensor:
-    """``w x`` [..., M] of weights ``w`` [..., M, N] and activity ``x`` [..., N] of the same dtype, else ``TypeError``."""
-    if w.dtype != x.dtype:
+    """``w x`` [..., M] of weights ``w`` [..., M, N] and activity ``x`` [..., N] of the same dtype (or under autocast), else ``TypeError``."""
+    if w.dtype != x.dtype and not torch.is_autocast_enabled(w.device.type):
         raise TypeError(f"{what} has weights of {w.dtype} and was given an input of {x.dtype}; convert one with .to(dtype).")
     return (w @ x.unsqueeze(-1)).squeeze(-1)
