@@ -84,6 +84,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def write_result(path: Path, value: dict[str, Any]) -> None:
+    """Write a large JSON object, one line a key, whole or not at all."""
+    lines = [
+        f"{json.dumps(key)}:{json.dumps(part, separators=(',', ':'), allow_nan=False, ensure_ascii=False)}" for key, part in value.items()
+    ]
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file; raise ``AtlasError`` naming the file where it is missing or no JSON."""
     try:

@@ -13,7 +13,7 @@ from neuropil.atlas.conduct.registration import check_current, read, require_com
 from neuropil.atlas.conduct.result import assemble, per_seed_csv
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.errors import AtlasError, InterruptionError
-from neuropil.atlas.files import sha256, write_json, write_text
+from neuropil.atlas.files import sha256, write_result, write_text
 from neuropil.atlas.outcome import Table
 from neuropil.atlas.seeds import EXPLORATORY_LIMIT
 from neuropil.atlas.study import Study
@@ -113,7 +113,7 @@ def _report(
     ending = "" if registration.number == 1 else f"-{registration.number}"
     ledger.append("finished", **facts, verdict=result["verdict"]["word"], numbers=numbers(study, found))
     result["looks"] = {"this": ledger.looks(), "of": ledger.looks()}
-    write_json(source.folder / f"result{ending}.json", result)
+    write_result(source.folder / f"result{ending}.json", result)
     write_text(source.folder / f"seeds{ending}.csv", per_seed_csv(result))
     return result
 

@@ -22,6 +22,8 @@ from neuropil.atlas.pages.wording import Plain, Shown
 from neuropil.atlas.study import Study
 
 _PAGES = Path(__file__).parent
+_MANY = 6
+"""With more arms than this the curves show the primary ones alone."""
 _DOI = re.compile(r"\bdoi\s*=\s*[{\"]\s*(10\.[^}\"\s]+)", re.IGNORECASE)
 _ARXIV = re.compile(r"arXiv[:\s]*(?:preprint\s+arXiv:)?\s*(\d{4}\.\d{4,5})|eprint\s*=\s*[{\"](\d{4}\.\d{4,5})", re.IGNORECASE)
 Glance = tuple[Plain, Study | None, Row | Mapping[str, Any] | None, Plain | None]
@@ -185,9 +187,10 @@ def _both(draw: Any) -> dict[str, Markup]:
 
 
 def _styles(result: Plain) -> dict[str, int]:
-    """Give each arm its place among the line styles, the primary mechanism and its control first."""
-    lead = [arm for c in result["contrasts"] if c["role"] == "primary" for arm in (c["a"], c["b"])]
-    return {arm: index for index, arm in enumerate(dict.fromkeys([*(a for a in lead if a in result["arms"]), *result["arms"]]))}
+    """Give each arm its place among the line styles, the primary mechanism and its control first; with many arms, the primary ones alone."""
+    primary = [arm for c in result["contrasts"] if c["role"] == "primary" for arm in (c["a"], c["b"]) if arm in result["arms"]]
+    others = list(result["arms"]) if len(result["arms"]) <= _MANY or not primary else []
+    return {arm: index for index, arm in enumerate(dict.fromkeys([*primary, *others]))}
 
 
 def _seed_groups(result: Plain, table: Table, name: str) -> list[dict[str, Any]]:
@@ -226,7 +229,9 @@ def _curves(result: Plain, table: Table, name: str) -> list[dict[str, Any]]:
         spread = (
             f"Mean over {n} seeds, with one standard deviation." if n > 4 else "Thick: mean; thin: each seed." if n > 1 else "One seed."
         )
-        found.append({"charts": _both(draw), "caption": f"{curve.replace('_', ' ').capitalize()}. {spread}"})
+        left_out = " The primary arms; the CSV and the study's own figures have the others." if len(styles) < len(result["arms"]) else ""
+        if arms:
+            found.append({"charts": _both(draw), "caption": f"{curve.replace('_', ' ').capitalize()}. {spread}{left_out}"})
     return found
 
 
