@@ -132,4 +132,7 @@ def axis(canvas: Canvas, scale: Scale, y: float, title: str, *, wanted: int) -> 
     for value, label in zip(ticks, labels_of(ticks, log=scale.log), strict=True):
         canvas.line(scale(value), y, scale(value), y + 4, "axis")
         canvas.text(scale(value), y + 17, label, "tick", "middle")
+    room = round((canvas.width - 8) / 6)
+    while len(title) > room and ", " in title:
+        title = title.rpartition(", ")[0]
     canvas.text((scale.start + scale.end) / 2, y + 35, title, "muted", "middle")

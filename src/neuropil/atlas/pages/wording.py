@@ -186,8 +186,10 @@ class Shown:
             said = Markup("<b>{}</b> needed <b>{}\u00d7 {}</b> {} than <b>{}</b>").format(
                 a, number(max(self.effect, 1 / self.effect), 2), self._direction(self.effect >= 1), self.units, b
             )
-        elif self.effect == 0:
-            said = Markup("Measured by {}, <b>{}</b> and <b>{}</b> came out equal").format(self.label, a, b)
+        elif round(self.effect, self.places) == 0:
+            said = Markup("Measured by {}, <b>{}</b> and <b>{}</b> came out equal, to the digits that the interval supports").format(
+                self.label, a, b
+            )
         else:
             side = "better" if self.effect > 0 else "worse"
             said = Markup("Measured by {}, <b>{}</b> was {} than <b>{}</b> by <b>{}</b> {}").format(
