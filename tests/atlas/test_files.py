@@ -129,6 +129,18 @@ def test_the_code_hash_covers_modules_beside_a_users_study(bench):
     assert bench.source.code != before
 
 
+def test_the_code_hash_covers_packages_and_relative_imports_beside_it(bench):
+    package = bench.folder / "pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("from . import deeper\n")
+    (package / "deeper.py").write_text("GAIN = 1.0\n")
+    bench.write(("study = Study(", "from pkg import helper\n\nstudy = Study("))
+    before = bench.source.code
+    (package / "deeper.py").write_text("GAIN = 2.0\n")
+    assert bench.source.code != before
+
+
 def test_a_bare_import_counts_every_family(tmp_path):
     file = tmp_path / "s.py"
     file.write_text("import neuropil\n")

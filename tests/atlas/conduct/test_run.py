@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 
@@ -230,6 +231,7 @@ def test_strength_zero_must_be_the_control(bench):
         (('{"score": score,', '{"score": 1 / 0,'), r"failed at seeds \(0,\) with ZeroDivisionError"),
         (('{"score": score,', '{"score": budget.width,'), "has no setting 'width'"),
         (('{"score": score,', '{"score": "high",'), "returned a str under 'score'"),
+        (("    curve = Curve", "    raise SystemExit(3)\n    curve = Curve"), "with SystemExit: 3"),
         (("    curve = Curve", "    return None\n    curve = Curve"), "a NoneType came back"),
         (("[score] * budget.steps", '[float("nan")] * budget.steps'), "holds NaN"),
     ],
@@ -271,7 +273,7 @@ def test_power_cannot_be_edited(bench):
 def test_tuning_cannot_be_edited(bench):
     bench.tune()
     tamper(bench.results / "tuning.json", lambda r: r["desk"]["chosen"]["plain"].update(lr=0.1))
-    with pytest.raises(AtlasError, match="not the tuning that the ledger records"):
+    with pytest.raises(AtlasError, match="not a tuning that the ledger records"):
         bench.register()
 
 
@@ -282,7 +284,7 @@ def test_how_it_is_tuned_is_part_of_what_is_frozen(bench):
         bench.register()
 
 
-@pytest.mark.parametrize("lost", ["last line", "ledger", "everything", "registration"])
+@pytest.mark.parametrize("lost", ["last line", "ledger", "everything", "registration", "folder"])
 def test_history_that_git_holds_cannot_be_dropped(bench, lost):
     registered(bench)
     bench.run()
@@ -294,8 +296,21 @@ def test_history_that_git_holds_cannot_be_dropped(bench, lost):
         ledger.unlink()
     if lost in ("registration", "everything"):
         (bench.results / "registration.json").unlink()
+    if lost == "folder":
+        shutil.rmtree(bench.results)
+        with pytest.raises(AtlasError, match="restore"):
+            bench.tune()
     with pytest.raises(AtlasError, match="restore"):
         bench.register()
+
+
+def test_modules_beside_a_study_must_be_committed_too(bench):
+    (bench.folder / "helper.py").write_text("GAIN = 1.0\n")
+    (bench.folder / ".gitignore").write_text("cells/\ncache/\nhelper.py\n")
+    bench.write(("study = Study(", "from helper import GAIN\n\nstudy = Study("))
+    registered(bench)
+    with pytest.raises(AtlasError, match=r"helper.py is not committed"):
+        bench.run()
 
 
 def test_a_run_that_gives_other_numbers_is_another_look(bench, monkeypatch):

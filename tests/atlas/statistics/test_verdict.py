@@ -287,6 +287,7 @@ CAPPED = Metric("steps", kind="steps", better="lower", cap=100)
         ([math.inf] * 10, [math.inf] * 10, "undecided"),  # nobody arrives: nothing was seen, not "no difference"
         ([100.0] * 10, [math.inf] * 10, "undecided"),  # as slow as the cap: the ratio is unknown
         ([90.0 + i for i in range(10)], [math.inf] * 10, "undecided"),
+        ([100.0] * 10, [100.0] * 10, "undecided"),  # at the cap is not there yet
     ],
 )
 def test_runs_that_never_got_there_are_never_negligible(a, b, word):
@@ -297,7 +298,7 @@ def test_a_cap_must_be_declared_and_kept():
     with pytest.raises(AtlasError, match="does not say where runs were stopped"):
         estimate([1.0, math.inf], [1.0, 1.0], Metric("steps", kind="steps"))
     with pytest.raises(AtlasError, match="beyond the cap"):
-        estimate([200.0, math.inf], [1.0, 1.0], CAPPED)
+        estimate([200.0, 1.0], [1.0, 1.0], CAPPED)
     assert Metric("steps", kind="steps", cap="most").at({"most": 40}).cap == 40
 
 

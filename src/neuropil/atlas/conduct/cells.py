@@ -158,7 +158,7 @@ def _work(source: Source, cell: Cell, root: Any) -> None:
         outcomes = [encode(outcome) for outcome in study.compute(cell.arm, cell.budget, [Seed(seed) for seed in cell.seeds])]
     except AtlasError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         import traceback
 
         last = traceback.extract_tb(error.__traceback__)[-1]

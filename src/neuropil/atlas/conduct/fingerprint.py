@@ -22,7 +22,8 @@ def code_hash(study_file: Path) -> str:
     """Hash the study's file and all neuropil modules it reaches through imports, without importing any of them."""
     digest = hashlib.sha256()
     for name, path in sorted(parts(study_file).items()):
-        digest.update(f"{name}\n{_tree(path)}\n".encode())
+        shown = name if name == "study" or name.startswith("neuropil.") else path.relative_to(study_file.parent).as_posix()
+        digest.update(f"{shown}\n{_tree(path)}\n".encode())
     return digest.hexdigest()
 
 
@@ -52,15 +53,23 @@ def _imports(path: Path, beside: Path | None) -> dict[str, Path]:
             targets = [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             targets = [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and beside:
+            found |= _beside(path.parents[node.level - 1], node.module, [alias.name for alias in node.names])
         for module, name in targets:
             if module == "neuropil" and name is None:
                 found |= _everything()
             elif module.split(".")[0] != "neuropil":
-                file = _file_in(beside, module) if beside else None
-                found |= {module: file} if file else {}
+                found |= _beside(beside, module, [name] if name else []) if beside else {}
             elif not module.startswith("neuropil.atlas"):
                 found |= {resolved: file for resolved in _resolve(module, name) if (file := _module_file(resolved))}
     return found
+
+
+def _beside(folder: Path, module: str | None, names: list[str]) -> dict[str, Path]:
+    """Find a module beside the study, the packages above it, and what of the names imported from it are modules themselves."""
+    steps = module.split(".") if module else []
+    tried = [".".join(steps[: i + 1]) for i in range(len(steps))] + [".".join((*steps, name)) for name in names]
+    return {str(file): file for name in tried if (file := _file_in(folder, name))}
 
 
 def _everything() -> dict[str, Path]:

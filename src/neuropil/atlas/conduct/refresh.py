@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from neuropil.atlas.conduct.fingerprint import agrees
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
-from neuropil.atlas.conduct.registration import count
+from neuropil.atlas.conduct.registration import count, keep_history
 from neuropil.atlas.conduct.result import fingerprint
 from neuropil.atlas.conduct.run import smoke
 from neuropil.atlas.conduct.store import Store
@@ -27,6 +27,7 @@ class Refreshed:
 
 def refresh(source: Source, *, digests: Callable[[Source], Mapping[str, str]], store: Store) -> Refreshed:
     """Bring one study up to date as far as that costs no look; a carried result is recorded in the ledger."""
+    keep_history(source.folder)
     result = latest_result(source.folder)
     registered = count(source.folder)
     if result is None:
@@ -35,7 +36,7 @@ def refresh(source: Source, *, digests: Callable[[Source], Mapping[str, str]], s
     if result["registration"]["number"] < registered:
         return Refreshed(source, "pending", f"registration {registered} has no result yet", seconds)
     if not stale(source, result):
-        return Refreshed(source, "fresh", "the code is the result's own, or known to give its numbers", seconds)
+        return Refreshed(source, "fresh", "the code is the result's own, or its smoke numbers agree", seconds)
     study = source.load()
     moved = agrees(result["fingerprint"], fingerprint(study, smoke(source, study, digests=digests(source), store=store)))
     if moved:

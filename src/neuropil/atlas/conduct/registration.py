@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from neuropil.atlas.conduct.fingerprint import agrees
+from neuropil.atlas.conduct.fingerprint import agrees, parts
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, settings, tuned
 from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import read_json, sha256, write_json
+from neuropil.atlas.files import PACKAGE, read_json, sha256, write_json
 from neuropil.atlas.seeds import derive_seeds
 from neuropil.atlas.statistics.estimates import estimate
 from neuropil.atlas.statistics.house import check_delta
@@ -182,7 +182,8 @@ def check_current(source: Source, study: Study, registration: Registration, dige
 def require_committed(source: Source, registration: Registration) -> None:
     """Raise ``AtlasError`` where git does not hold study, tuning and registration as they are, or the ledger lost what git holds."""
     keep_history(source.folder)
-    for path in (path_of(source.folder, registration.number), source.folder / "tuning.json", source.file):
+    beside = [file for file in parts(source.file).values() if PACKAGE not in file.parents]
+    for path in (path_of(source.folder, registration.number), source.folder / "tuning.json", source.file, *beside):
         if committed(path) is False:
             raise AtlasError(f"{path} is not committed as it is; run `git add` and `git commit` before any reporting seed runs.")
 
@@ -190,7 +191,7 @@ def require_committed(source: Source, registration: Registration) -> None:
 def keep_history(folder: Path) -> None:
     """Raise ``AtlasError`` where the ledger does not begin with the one that git holds: it is append-only."""
     path = folder / "ledger.jsonl"
-    held = _git(path, "show", f"HEAD:./{path.name}")
+    held = _git(path, "show", "HEAD:./{}")
     now = path.read_text(encoding="utf-8") if path.exists() else ""
     if held is not None and not now.startswith(held):
         raise AtlasError(f"{path} lost or changed lines that git holds; it is append-only: restore it with `git checkout -- {path}`.")
@@ -200,14 +201,15 @@ def committed(path: Path) -> bool | None:
     """Whether git holds the file as it is now; ``None`` where the folder is not under git."""
     if _git(path, "rev-parse", "--is-inside-work-tree") is None:
         return None
-    return _git(path, "ls-files", "--error-unmatch", path.name) is not None and _git(path, "status", "--porcelain", "--", path.name) == ""
+    return _git(path, "ls-files", "--error-unmatch", "{}") is not None and _git(path, "status", "--porcelain", "--", "{}") == ""
 
 
 def _git(path: Path, *words: str) -> str | None:
-    """Ask git about a file's folder: what it prints, or ``None`` where it fails or is not there."""
+    """Ask git about a file, ``{}`` in the words, which need not exist any more: what it prints, or ``None`` where it fails or is not there."""
     folder = next(parent for parent in path.parents if parent.is_dir())
+    asked = [word.replace("{}", str(path.relative_to(folder))) for word in words]
     try:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "-C", str(folder), *asked], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return None
     return done.stdout if done.returncode == 0 else None
@@ -234,8 +236,8 @@ def _tuning(source: Source, study: Study, budget: str, fingerprint: dict[str, di
             f"{study.slug} has no tuning at the {budget} budget; run {again} (it also measures the spread that n follows from)."
         )
     said = [e.get("record") for e in Ledger(source.folder).entries() if e["event"] == "tuned" and e["budget"] == budget]
-    if not said or said[-1] != sha256(record):
-        raise AtlasError(f"{path} is not the tuning that the ledger records; restore it from git, or run {again} again.")
+    if sha256(record) not in said:
+        raise AtlasError(f"{path} is not a tuning that the ledger records; restore it from git, or run {again} again.")
     if record["edges"]:
         raise AtlasError(
             f"{study.slug}: the tuning optimum lies at its grid's edge ({'; '.join(record['edges'])}); widen the grid and tune again."

@@ -135,6 +135,13 @@ def _paired_t(differences: Sequence[float], resplit: tuple[int, int] | None) -> 
 def _paired_ratios(first: Sequence[float], second: Sequence[float], metric: Metric) -> Estimate:
     """Steps and times: paired t on logarithms; signed ranks (wilcoxon1945, hodges1963) where a run was censored (inf, counted as the cap)."""
     values = (*first, *second)
+    if isinstance(metric.cap, int | float):
+        if (beyond := max((v for v in values if math.isfinite(v)), default=0.0)) > metric.cap:
+            raise AtlasError(
+                f"A run got there at {beyond:g}, beyond the cap of {metric.cap:g} at which runs are stopped; correct Metric(cap=...)."
+            )
+        first, second = ([v if v < metric.cap else math.inf for v in side] for side in (first, second))
+        values = (*first, *second)
     if not all(v > 0 for v in values):
         raise AtlasError(f"A metric of kind {metric.kind} must be positive (inf where never reached), {min(values):g} was given.")
     if not any(math.isinf(v) for v in values):
@@ -142,10 +149,6 @@ def _paired_ratios(first: Sequence[float], second: Sequence[float], metric: Metr
         return replace(found, kind=metric.kind, method="paired t on logarithms", scale="log")
     if not isinstance(metric.cap, int | float):
         raise AtlasError("A run never got there (inf) and the metric does not say where runs were stopped; give Metric(cap=...).")
-    if (beyond := max(v for v in (*values, 0.0) if math.isfinite(v))) > metric.cap:
-        raise AtlasError(
-            f"A run got there at {beyond:g}, beyond the cap of {metric.cap:g} at which runs are stopped; correct Metric(cap=...)."
-        )
     pairs = list(zip(first, second, strict=True))
     logs = [math.log(min(x, metric.cap)) - math.log(min(y, metric.cap)) for x, y in pairs]
     p = signed_rank_p(logs)

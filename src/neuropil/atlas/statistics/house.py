@@ -29,7 +29,7 @@ def check_delta(contrast: Contrast, metric: Metric, control_mean: float, test_it
     key = metric.house or contrast.on
     said = []
     if key in SMALLEST:
-        if contrast.delta < SMALLEST[key] * (1 - 1e-9) and not contrast.why:
+        if contrast.delta < SMALLEST[key] * (1 - 1e-9) and (contrast.match is None or not contrast.why):
             raise AtlasError(
                 f"'{contrast}' calls {contrast.delta:g} a difference that matters, below the house's {SMALLEST[key]:g} for {key}; raise delta or say why=."
             )
