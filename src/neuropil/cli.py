@@ -453,7 +453,7 @@ def _page(source: Source, study: Study, result: dict[str, Any]) -> str:
     from neuropil.atlas.pages.report import render
 
     row = _row(source.slug)
-    tuning = source.folder / "tuning.json"
+    tuning, remarks = source.folder / "tuning.json", source.folder / "remarks.md"
     return render(
         result,
         study=study,
@@ -461,6 +461,7 @@ def _page(source: Source, study: Study, result: dict[str, Any]) -> str:
         bibtex=entry(source.slug) if row else "",
         ledger=Ledger(source.folder).entries(),
         tuning=read_json(tuning).get(result["budget"]["name"]) if tuning.exists() else None,
+        remarks=" ".join(remarks.read_text(encoding="utf-8").split()) if result["verdict"] and remarks.exists() else "",
     )
 
 

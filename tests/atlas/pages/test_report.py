@@ -415,3 +415,9 @@ def test_the_readme_is_generated_and_checked(tmp_path, generate, capsys):
         Page(svg)
         assert "reversed at desk scale" in svg
         assert generate.picture(generate.committed(tmp_path / "results"), theme) == svg
+
+
+def test_remarks_are_shown_and_escaped(tmp_path):
+    text = page_of(result_of(toy(), tmp_path), remarks="Seen later: <b>less</b> than it seemed.").text
+    assert "Remarks added after the run" in text
+    assert "<b>less</b> than it seemed" in text

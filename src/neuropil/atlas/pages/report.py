@@ -37,10 +37,12 @@ def render(
     bibtex: str,
     ledger: Sequence[Plain],
     tuning: Plain | None = None,
+    remarks: str = "",
 ) -> str:
     """Write a result's page.
 
-    ``study`` adds its own figures, ``row`` title and authors, ``ledger`` the looks, ``tuning`` the record of this result's budget.
+    ``study`` adds its own figures, ``row`` title and authors, ``ledger`` the looks, ``tuning`` the record of this result's budget, ``remarks``
+    (``remarks.md`` beside the result) what was learned after the run, in plain text; the result itself is never edited.
     The same input gives the same bytes. Raises ``AtlasError`` for something that is no result.
     """
     facts, trials = tables.tuning(tuning) if tuning else (None, None)
@@ -68,7 +70,7 @@ def render(
                     for c in result["contrasts"]
                     if c["note"] and c["role"] == "secondary"
                 ],
-                "paper": tables.paper(result, found),
+                "paper": tables.paper(result, found) + ([("Remarks added after the run", remarks)] if remarks else []),
                 "registration": tables.registration(result) if result["registration"] else None,
                 "tuning": facts,
                 "tuning_table": trials,
