@@ -266,7 +266,7 @@ def register(
     budget_settings(study, budget)
     digests = _digests(study, budget, "smoke")
     smoked = smoke(source, study, digests=digests, store=Store())
-    off = next(check for check in audit(study, smoked, smoked, None) if check.name == "off")
+    off = next(check for check in audit(study, smoked, smoked, "smoke") if check.name == "off")
     made = register_study(
         source, study, budget, digests=digests, fingerprint=fingerprint(study, smoked), off_passed=bool(off.passed), amend=amend
     )

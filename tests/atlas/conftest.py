@@ -81,7 +81,7 @@ class Bench:
 
         study = self.source.load()
         smoked = smoke(self.source, study, digests={}, store=self.store)
-        off = next(check for check in audit(study, smoked, smoked, None) if check.name == "off")
+        off = next(check for check in audit(study, smoked, smoked, "smoke") if check.name == "off")
         prints = fingerprint(study, smoked)
         return register(self.source, study, "desk", digests={}, fingerprint=prints, off_passed=bool(off.passed), amend=amend)
 

@@ -163,6 +163,11 @@ class Study:
         return (*self.primaries, *self.secondary)
 
     @property
+    def timed(self) -> set[str]:
+        """The metrics that are times: measured alone, and never asked to be the same twice."""
+        return {name for name, metric in self.metrics.items() if metric.kind == "time"}
+
+    @property
     def doses(self) -> tuple[Dose, ...]:
         """The dose checks, always as a tuple."""
         return self.dose if isinstance(self.dose, tuple) else (self.dose,)

@@ -365,3 +365,17 @@ def test_a_primary_arm_that_follows_says_why(bench):
     with pytest.raises(AtlasError, match=r"Tune\(why=...\) does not say why"):
         bench.write(moved).source.load()
     bench.write((moved[0], moved[1] + ', why="it replays"')).source.load()
+
+
+def test_a_lesion_on_steps_reads_its_cap_from_the_budget(bench):
+    bench.write(
+        ('"boost": Metric("points")}', '"boost": Metric("points"), "reach": Metric("steps", kind="steps", better="lower", cap="most")}'),
+        ('Lesion("lesioned")', 'Lesion("lesioned", on="reach")'),
+        ('"desk": {"steps": 3}', '"desk": {"steps": 3, "most": 100}'),
+        ('"samples": 10,', '"samples": 10, "reach": float("inf") if arm.boost < 0 else 20.0,'),
+    )
+    registered(bench)
+    result = bench.run()
+    lesion = next(check for check in result["checks"] if check["name"] == "lesion")
+    assert lesion["passed"]
+    assert result["verdict"]["word"] == "supported"

@@ -9,7 +9,7 @@ from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.expressions import Condition
 from neuropil.atlas.outcome import Table
-from neuropil.atlas.statistics.estimates import estimate
+from neuropil.atlas.statistics.estimates import Estimate, estimate
 from neuropil.atlas.study import Study
 
 
@@ -27,12 +27,12 @@ class Check:
         return asdict(self)
 
 
-def audit(study: Study, table: Table, smoke: Table | None, resplit: tuple[int, int] | None) -> list[Check]:
+def audit(study: Study, table: Table, smoke: Table | None, budget: str) -> list[Check]:
     """Run every check that the arms in ``table`` allow; ``smoke`` holds one smoke seed of every arm, for the off check."""
     return [
         *[_dose(study, table, index) for index in range(len(study.doses))],
         *_gate(study, table),
-        _lesion(study, table, resplit),
+        _lesion(study, table, budget),
         _off(study, smoke),
         *_matched(study, table),
     ]
@@ -56,11 +56,16 @@ def refuse_identical(study: Study, table: Table) -> None:
                 )
 
 
-def lesion_costs_on_primary(study: Study, table: Table, resplit: tuple[int, int] | None) -> bool:
+def compare(study: Study, table: Table, a: str, b: str, on: str, budget: str) -> Estimate:
+    """Estimate the benefit of arm ``a`` over ``b`` as this budget has it: its cap of steps, its splits."""
+    settings = study.budgets[budget]
+    return estimate(table.values(a, on), table.values(b, on), study.metrics[on].at(settings), settings.get("resplit"))
+
+
+def lesion_costs_on_primary(study: Study, table: Table, budget: str) -> bool:
     """Say whether the lesion costs on the primary metric itself (95 % interval above zero), as a *supported* verdict needs."""
     primary = study.primaries[0]
-    found = estimate(table.values(primary.a, primary.on), table.values(study.lesion.arm, primary.on), study.metrics[primary.on], resplit)
-    return found.interval[0] > 0
+    return compare(study, table, primary.a, study.lesion.arm, primary.on, budget).interval[0] > 0
 
 
 def blocking(checks: list[Check]) -> list[str]:
@@ -99,7 +104,7 @@ def _gate(study: Study, table: Table) -> list[Check]:
     return checks
 
 
-def _lesion(study: Study, table: Table, resplit: tuple[int, int] | None) -> Check:
+def _lesion(study: Study, table: Table, budget: str) -> Check:
     primary, lesion = study.primaries[0], study.lesion
     on = lesion.on or primary.on
     asked = f"{lesion.arm} costs on {on}" + (f" by {lesion.at_least:g}" if lesion.at_least else "")
@@ -111,7 +116,7 @@ def _lesion(study: Study, table: Table, resplit: tuple[int, int] | None) -> Chec
         )
     if len(table.seeds) < 2:
         return Check("lesion", asked, "one seed has no interval", None)
-    found = estimate(table.values(primary.a, on), table.values(lesion.arm, on), study.metrics[on], resplit)
+    found = compare(study, table, primary.a, lesion.arm, on, budget)
     said = f"cost {found.effect:.4g} [{found.interval[0]:.4g}, {found.interval[1]:.4g}]"
     return Check("lesion", asked, said, found.interval[0] > 0 and found.effect >= lesion.at_least)
 

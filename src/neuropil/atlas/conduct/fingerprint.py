@@ -23,7 +23,7 @@ def code_hash(study_file: Path) -> str:
     digest = hashlib.sha256()
     for name, path in sorted(parts(study_file).items()):
         shown = name if name == "study" or name.startswith("neuropil.") else path.relative_to(study_file.parent).as_posix()
-        digest.update(f"{shown}\n{_tree(path)}\n".encode())
+        digest.update(f"{shown}\n{_tree(path, path.stat().st_mtime_ns)}\n".encode())
     return digest.hexdigest()
 
 
@@ -119,7 +119,8 @@ def _parse(path: Path, _written: int) -> ast.Module:
         raise AtlasError(f"{path} is not valid Python (line {error.lineno}: {error.msg}); mend it and run again.") from None
 
 
-def _tree(path: Path) -> str:
+@cache
+def _tree(path: Path, _written: int) -> str:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

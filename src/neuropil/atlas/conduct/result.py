@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.conduct.cells import versions
-from neuropil.atlas.conduct.checks import Check, audit, blocking, lesion_costs_on_primary, own_gate, refuse_identical, unmatched
+from neuropil.atlas.conduct.checks import Check, audit, blocking, compare, lesion_costs_on_primary, own_gate, refuse_identical, unmatched
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, tuned
 from neuropil.atlas.conduct.registration import Registration, committed, path_of
 from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.outcome import Matrix, Table, encode
-from neuropil.atlas.statistics.estimates import estimate, gap_closed
+from neuropil.atlas.statistics.estimates import gap_closed
 from neuropil.atlas.statistics.multiplicity import holm
 from neuropil.atlas.statistics.verdict import Word, conjunction, judge
 from neuropil.atlas.study import Study
@@ -39,7 +39,6 @@ def assemble(
     registration: Registration | None,
 ) -> dict[str, Any]:
     """Put a run into plain data; with a ``registration`` it carries a verdict. Raises ``AtlasError`` where arms are one arm twice."""
-    resplit = study.budgets[budget].get("resplit")
     if budget != "smoke":
         refuse_identical(study, found)
     contrasts = [
@@ -50,7 +49,7 @@ def assemble(
     secondary = [c for c in contrasts if c["role"] == "secondary" and c["p"] is not None]
     for contrast, adjusted in zip(secondary, holm([c["p"] for c in secondary]), strict=True):
         contrast["p_holm"] = adjusted
-    checks = audit(study, found, smoked, resplit)
+    checks = audit(study, found, smoked, budget)
     ledger = Ledger(source.folder)
     return {
         "schema": 1,
@@ -73,7 +72,7 @@ def assemble(
         "contrasts": contrasts,
         "gate": study.gate.text,
         "checks": [check.plain() for check in checks],
-        "verdict": _verdict(study, contrasts, checks, found, resplit, registration) if registration else None,
+        "verdict": _verdict(study, contrasts, checks, found, budget, registration) if registration else None,
         "registration": _registered(source, registration, ledger) if registration else None,
         "looks": {"this": ledger.looks(), "of": ledger.looks()},
         "fingerprint": fingerprint(study, smoked) if smoked else None,
@@ -94,14 +93,14 @@ def _verdict(
     contrasts: list[dict[str, Any]],
     checks: list[Check],
     found: Table,
-    resplit: tuple[int, int] | None,
+    budget: str,
     registration: Registration,
 ) -> dict[str, Any]:
     words: list[Word] = [c["word"] for c in contrasts if c["role"] == "primary"]
     word = conjunction(words)
     decided_by = words.index(word)
     withheld = blocking(checks)
-    if word == "supported" and not lesion_costs_on_primary(study, found, resplit):
+    if word == "supported" and not lesion_costs_on_primary(study, found, budget):
         withheld.append("lesion: the benefit survives the mechanism's lesion on the primary metric")
     if registration.descriptive:
         withheld.append(f"power: {registration.power['reached']:.0%} at {len(registration.seeds)} seeds, under 80 %")
@@ -128,14 +127,12 @@ def _registered(source: Source, registration: Registration, ledger: Ledger) -> d
 
 def _contrast(study: Study, contrast: Contrast, found: Table, budget: str, registered: bool) -> dict[str, Any]:
     """Estimate one contrast; only a primary one of a registered run has a word."""
-    settings = study.budgets[budget]
-    metric = study.metrics[contrast.on].at(settings)
-    a, b = found.values(contrast.a, contrast.on), found.values(contrast.b, contrast.on)
-    result = estimate(a, b, metric, settings.get("resplit"))
+    metric = study.metrics[contrast.on]
+    result = compare(study, found, contrast.a, contrast.b, contrast.on, budget)
     primary = contrast in study.primaries
     shut = own_gate(contrast, found)
     prediction = result.prediction(FRESH)
-    mean_b = math.fsum(b) / len(b)
+    mean_b = found.mean(contrast.b, contrast.on)
     finite = math.isfinite(result.interval[0])
     return {
         "role": "primary" if primary else "secondary",
@@ -206,8 +203,9 @@ def _commit(folder: Path) -> str | None:
 
 def fingerprint(study: Study, smoked: Table) -> dict[str, dict[str, float]]:
     """Take the finite numbers of one smoke cell an arm, times left out, by which changed code is known to give the same results."""
-    timed = {name for name, metric in study.metrics.items() if metric.kind == "time"}
     return {
-        arm: {name: value for name in smoked.numbers(arm) if name not in timed and math.isfinite(value := smoked.values(arm, name)[0])}
+        arm: {
+            name: value for name in smoked.numbers(arm) if name not in study.timed and math.isfinite(value := smoked.values(arm, name)[0])
+        }
         for arm in smoked.arms
     }

@@ -80,8 +80,8 @@ def _measure(
 ) -> tuple[Table, dict[str, list[float]]]:
     chosen = tuned(source, study, budget)
     cells = plan(source, study, budget, arms, seeds, chosen=chosen, digests=digests)
-    timed = any(study.metrics[contrast.on].kind == "time" for contrast in study.contrasts)
-    compute(source, cells, store, jobs=jobs, alone=timed and budget != "smoke", watch=watch)
+    alone = any(contrast.on in study.timed for contrast in study.contrasts)
+    compute(source, cells, store, jobs=jobs, alone=alone and budget != "smoke", watch=watch)
     found, seconds = table(cells, store, arms, seeds)
     refuse_nan(found)
     return found, seconds
@@ -120,7 +120,9 @@ def _report(
 
 def numbers(study: Study, found: Table) -> str:
     """Hash every number of a run, times left out: a run that gives others is another look."""
-    timed = {name for name, metric in study.metrics.items() if metric.kind == "time"}
     return sha256(
-        {arm: {name: [repr(v) for v in found.values(arm, name)] for name in found.numbers(arm) if name not in timed} for arm in found.arms}
+        {
+            arm: {name: [repr(v) for v in found.values(arm, name)] for name in found.numbers(arm) if name not in study.timed}
+            for arm in found.arms
+        }
     )
