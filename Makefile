@@ -24,12 +24,12 @@ docs: .venv/.docs
 
 .venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast,agents]'
 	touch $@
 
 .venv/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast,photographs,timeseries,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast,photographs,timeseries,agents,llm,dev]'
 	touch $@ .venv/.demo
 
 .venv/.docs: pyproject.toml constraints.txt

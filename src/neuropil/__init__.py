@@ -8,7 +8,23 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-FAMILIES = ("agents", "atlas", "cells", "data", "dynamics", "geometry", "learning", "networks", "observe", "plasticity", "synapses")
+FAMILIES = (
+    "agents",
+    "atlas",
+    "cells",
+    "continual",
+    "data",
+    "dynamics",
+    "geometry",
+    "growth",
+    "interpret",
+    "learning",
+    "memory",
+    "networks",
+    "observe",
+    "plasticity",
+    "synapses",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -13,13 +13,13 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
+from neuropil.atlas.pages.panels import GREY, panels
 from neuropil.data import draw_split, load, pool
 from neuropil.geometry import category_ensembles, layer_agreement, population_sparsity
 from neuropil.learning import ForwardForward, ForwardForwardLayer, LabelStrip, activities, goodness_predict
 from neuropil.learning.forward_forward import forward_forward_layers
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 FF = {
@@ -354,23 +354,6 @@ COLOURS = {
     "untrained": "#999999",
 }
 THETAS = {"forward_forward": 3.0, "theta_6": 6.0}
-GREY = "0.5"
-
-
-def _panels(columns: int, height: float, widths: Sequence[float] | None = None) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, height), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes: list[Axes] = list(figure.subplots(1, columns, width_ratios=widths, squeeze=False)[0])
-    for ax in axes:
-        ax.patch.set_alpha(0)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.spines[["left", "bottom"]].set_color(GREY)
-        ax.tick_params(colors=GREY)
-        for words in (ax.xaxis.label, ax.yaxis.label, ax.title):
-            words.set_color(GREY)
-    return figure, axes
 
 
 def _spread(n: int, width: float) -> list[float]:
@@ -385,7 +368,7 @@ def _spread(n: int, width: float) -> list[float]:
 def walls(table: Table) -> Figure:
     """What sparsity looks like: the same images through nets that learned by different rules."""
     shown = [arm for arm in ("forward_forward", "cross_entropy", "cross_entropy_plain", "untrained") if arm in table.arms]
-    figure, axes = _panels(len(shown), 3.6)
+    figure, axes = panels(*[1] * len(shown))
     for ax, arm in zip(axes, shown, strict=True):
         rows = np.asarray(table.matrix(arm, "wall").values)
         images, units = rows.shape
@@ -407,7 +390,7 @@ def walls(table: Table) -> Figure:
 )
 def layers(table: Table) -> Figure:
     """Where the sparsity is, whether the label makes it, and what it costs."""
-    figure, (left, middle, right) = _panels(3, 3.8, (1.5, 1, 1))
+    figure, (left, middle, right) = panels(1.5, 1, 1, height=3.8)
     arms = [arm for arm in COLOURS if arm in table.arms]
     depth = len(table.curves(arms[0], "by_layer")[0].x)
     able = [arm for arm in arms if table.mean(arm, "accuracy") > 0.5] or arms
@@ -445,7 +428,7 @@ def layers(table: Table) -> Figure:
 )
 def threshold(table: Table) -> Figure:
     """Whether sparsity follows from the threshold, and what the ensembles are worth."""
-    figure, (left, right) = _panels(2, 3.6)
+    figure, (left, right) = panels(1, 1)
     present = [arm for arm in THETAS if arm in table.arms]
     for metric, style, name in (("hoyer_neutral", "o-", "sparsity"), ("accuracy", "s--", "accuracy"), ("dead_share", "^:", "dead units")):
         left.plot(

@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn.functional import elu, pad
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
+from neuropil.atlas.pages.panels import GREY, mean_curve, panels
 from neuropil.data import LabelSwapStream, load
 from neuropil.plasticity import HomeostaticLearningRate, HomeostaticState, lookahead
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BATCH, CHUNK, AFTER, AHEAD = 10, 4, 50, 50
@@ -428,27 +428,6 @@ COLOURS = {
 }
 
 
-def _panels(*widths: float) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    figure.patch.set_alpha(0)
-    axes: list[Axes] = list(figure.subplots(1, len(widths), width_ratios=widths))
-    for ax in axes:
-        ax.patch.set_alpha(0)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.spines[["left", "bottom"]].set_color("0.5")
-        ax.tick_params(colors="0.5")
-        ax.xaxis.label.set_color("0.5")
-        ax.yaxis.label.set_color("0.5")
-        ax.title.set_color("0.5")
-    return figure, axes
-
-
-def _average(curves: list[Curve]) -> list[float]:
-    return [sum(y) / len(y) for y in zip(*(c.y for c in curves), strict=True)]
-
-
 @study.figure(
     "rates",
     "Left: the learning rates that networks gave themselves (first of each litter; dashed: the best constant). Middle: every "
@@ -456,7 +435,7 @@ def _average(curves: list[Curve]) -> list[float]:
 )
 def rates(table: Table) -> Figure:
     """What the rates did, what they were worth, and whether their moment mattered."""
-    figure, (left, middle, right) = _panels(1.2, 1, 1)
+    figure, (left, middle, right) = panels(1.2, 1, 1)
     arms = [arm for arm in COLOURS if arm in table.arms]
     for curve in table.curves("homeostatic", "eta"):
         left.plot(curve.x, curve.y, color=COLOURS["homeostatic"], lw=0.9, alpha=0.6)
@@ -468,20 +447,20 @@ def rates(table: Table) -> Figure:
         x, y = table.values(arm, "eta_mean"), table.values(arm, "online_accuracy")
         middle.scatter(x, y, edgecolors=COLOURS[arm], color=None if arm == "yoked" else COLOURS[arm], label=arm.replace("_", " "), **style)
     middle.set(title="what they were worth", xlabel="mean learning rate", ylabel="online accuracy", xscale="log")
-    middle.legend(fontsize=6, frameon=False, labelcolor="0.5", loc="upper left")
+    middle.legend(fontsize=6, frameon=False, labelcolor=GREY, loc="upper left")
     for arm in ("constant", "homeostatic", "yoked"):
         if arm in arms and all("accuracy_by_rate" in row for row in table.outcomes[arm]):
-            curves = table.curves(arm, "accuracy_by_rate")
+            curve = mean_curve(table.curves(arm, "accuracy_by_rate"))
             right.plot(
-                curves[0].x,
-                _average(curves),
+                curve.x,
+                curve.y,
                 "o-" if arm != "yoked" else "o:",
                 color=COLOURS[arm],
                 label=arm,
                 ms=9 if arm == "homeostatic" else 5,
             )
     right.set(title="how fast labels swap", xlabel="swaps an epoch", ylabel="online accuracy", ylim=(0, 1))
-    right.legend(fontsize=7, frameon=False, labelcolor="0.5")
+    right.legend(fontsize=7, frameon=False, labelcolor=GREY)
     return figure
 
 
@@ -492,9 +471,9 @@ def rates(table: Table) -> Figure:
 )
 def moments(table: Table) -> Figure:
     """Whether the moments mattered, and how little of a swap is learned before the next."""
-    figure, (left, right) = _panels(1, 1.2)
-    left.axvspan(-study.primaries[0].delta, study.primaries[0].delta, color="0.5", alpha=0.15, lw=0)
-    left.axvline(0, color="0.5", lw=0.8)
+    figure, (left, right) = panels(1, 1.2)
+    left.axvspan(-study.primaries[0].delta, study.primaries[0].delta, color=GREY, alpha=0.15, lw=0)
+    left.axvline(0, color=GREY, lw=0.8)
     names = {
         "recovery": "swapped classes",
         "accuracy_same_side": "same-side swaps",
@@ -510,10 +489,10 @@ def moments(table: Table) -> Figure:
     for arm in ("constant", "homeostatic", "yoked"):
         if arm in table.arms:
             for name, face in (("after_swapped", COLOURS[arm]), ("after_others", "none")):
-                curves, style = table.curves(arm, name), "o:" if arm == "yoked" else "o-"
+                curve, style = mean_curve(table.curves(arm, name)), "o:" if arm == "yoked" else "o-"
                 label = arm if name == "after_swapped" else None
-                right.plot(curves[0].x, _average(curves), style, color=COLOURS[arm], markerfacecolor=face, label=label)
-    right.axhline(0.1, color="0.5", lw=0.8, ls="--")
+                right.plot(curve.x, curve.y, style, color=COLOURS[arm], markerfacecolor=face, label=label)
+    right.axhline(0.1, color=GREY, lw=0.8, ls="--")
     right.set(title="after a swap", xlabel="samples since the swap", ylabel="online accuracy", ylim=(0, 1))
-    right.legend(fontsize=7, frameon=False, labelcolor="0.5")
+    right.legend(fontsize=7, frameon=False, labelcolor=GREY)
     return figure

@@ -1,0 +1,51 @@
+"""What the figures of studies share: transparent panels that read on light and dark pages, and averages of curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.outcome import Curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GREY = "0.5"
+"""Matplotlib's middle grey, for axes, words and reference lines: legible on white and on near-black."""
+
+
+def panels(*widths: float, height: float = 3.6, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """Make a figure of panels side by side, as wide as a page (10 inches), with relative ``widths``; ``rows`` of them, listed row by row.
+
+    Background transparent, axes and words grey, no frame at the top and right. Raises ``AtlasError`` without a width.
+    """
+    if not widths or rows < 1:
+        raise AtlasError(
+            f"panels() needs a width a panel and a row at least, {widths} and {rows} were given; write panels(1, 1) for two equal ones."
+        )
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, height), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes: list[Axes] = list(figure.subplots(rows, len(widths), width_ratios=widths, squeeze=False).ravel())
+    for ax in axes:
+        ax.patch.set_alpha(0)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.spines[["left", "bottom"]].set_color(GREY)
+        ax.tick_params(colors=GREY)
+        for words in (ax.xaxis.label, ax.yaxis.label, ax.title):
+            words.set_color(GREY)
+    return figure, axes
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """Average curves that share their ``x``, one a seed. Raises ``AtlasError`` where there is none or their ``x`` differ."""
+    if not curves or any(curve.x != curves[0].x for curve in curves):
+        raise AtlasError(
+            f"Only curves with the same x can be averaged, {len(curves)} that differ or none were given; average them on one grid."
+        )
+    first = curves[0]
+    return Curve(first.x, [math.fsum(y) / len(y) for y in zip(*(curve.y for curve in curves), strict=True)], first.x_label, first.y_label)

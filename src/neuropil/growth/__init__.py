@@ -1,0 +1,3 @@
+"""Ways of changing structure while learning, one a file."""
+
+__all__: list[str] = []

@@ -1,0 +1,1 @@
+"""Studies of the agents family, one paper a file."""

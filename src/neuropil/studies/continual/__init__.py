@@ -1,0 +1,1 @@
+"""Studies of the continual family, one paper a file."""

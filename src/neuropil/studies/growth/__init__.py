@@ -1,0 +1,1 @@
+"""Studies of the growth family, one paper a file."""

@@ -1,0 +1,1 @@
+"""Studies of the interpret family, one paper a file."""

@@ -1,0 +1,1 @@
+"""Studies of the memory family, one paper a file."""

@@ -1,0 +1,1 @@
+"""Studies of the synapses family, one paper a file."""
