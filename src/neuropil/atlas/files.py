@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +49,32 @@ def cache_folder() -> Path:
     if named:
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neuropil"
+
+
+@contextmanager
+def alone(folder: Path, doing: str) -> Iterator[None]:
+    """Let one process at a time do ``doing`` (such as "tuning") to a folder of results; raise ``AtlasError`` where another is at it.
+
+    The lock lies in the cache, and dies with its process.
+    """
+    path = cache_folder() / "locks" / f"{sha256([str(folder.resolve()), doing])[:16]}.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise AtlasError(said(error, path)) from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            raise AtlasError(
+                f"Another process ({handle.read().strip() or 'starting'}) is {doing} {folder.name}; wait for it to end, or stop it first."
+            ) from None
+        handle.truncate(0)
+        handle.write(f"pid {os.getpid()}")
+        handle.flush()
+        yield
 
 
 def canonical(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 
 import pytest
@@ -10,6 +11,7 @@ from neuropil.atlas import AtlasError
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.refresh import refresh
 from neuropil.atlas.conduct.registration import read
+from neuropil.atlas.files import alone
 
 
 def stable(result):
@@ -206,6 +208,13 @@ def test_a_tuning_optimum_at_the_edge_blocks(bench):
     assert bench.tune()["edges"]
     with pytest.raises(AtlasError, match="grid's edge"):
         bench.register()
+
+
+def test_a_second_tuning_at_once_is_refused_by_the_name_of_the_first(bench):
+    with alone(bench.results, "tuning"), pytest.raises(AtlasError, match=rf"pid {os.getpid()}\) is tuning {bench.results.name}; wait"):
+        bench.tune()
+    assert not (bench.results / "tuning.json").exists()
+    assert bench.tune()["trials"]
 
 
 def test_code_that_changed_since_tuning_is_tuned_again(bench):

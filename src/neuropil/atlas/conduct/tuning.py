@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.conduct.cells import Watcher, compute, plan, table
@@ -13,7 +14,7 @@ from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.registration import keep_history, rule_of
 from neuropil.atlas.conduct.store import Store
-from neuropil.atlas.files import read_json, sha256, write_json
+from neuropil.atlas.files import alone, read_json, sha256, write_json
 from neuropil.atlas.space import Tune
 from neuropil.atlas.study import Study
 
@@ -29,8 +30,26 @@ def tune(
     jobs: int = 1,
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
-    """Search the grid for every tuned arm, measure the spread of the primary differences, write ``tuning.json``, and give its new record."""
+    """Search the grid for every tuned arm, measure the spread of the primary differences, write ``tuning.json``, and give its new record.
+
+    One tuning of a study at a time: a second is refused while the first runs.
+    """
     path = source.writable() / "tuning.json"
+    with alone(source.folder, "tuning"):
+        return _tune(path, source, study, budget, digests, fingerprint, store, jobs, watch)
+
+
+def _tune(
+    path: Path,
+    source: Source,
+    study: Study,
+    budget: str,
+    digests: Mapping[str, str],
+    fingerprint: dict[str, dict[str, float]],
+    store: Store,
+    jobs: int,
+    watch: Watcher | None,
+) -> dict[str, Any]:
     keep_history(source.folder)
     trials, chosen, edges, followed = _search(source, study, budget, digests, store, jobs, watch)
     spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
