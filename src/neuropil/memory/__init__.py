@@ -1,3 +1,7 @@
 """Memories: written in one presentation, read by content or position; one memory a file."""
 
-__all__: list[str] = []
+from neuropil.memory.protocol import Memory
+from neuropil.memory.spiking_cam import SpikingCAM
+from neuropil.memory.willshaw import WillshawMemory
+
+__all__ = ["Memory", "SpikingCAM", "WillshawMemory"]

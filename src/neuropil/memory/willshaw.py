@@ -1,0 +1,60 @@
+"""The binary matrix of Willshaw: clipped Hebbian synapses between cues and contents, read by counting."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from neuropil.memory.protocol import check_binary, check_sizes
+
+
+class WillshawMemory(nn.Module):
+    """Associative memory of binary synapses that are switched on where cue and content were active together.
+
+    Equation: ``w <- max(w, content cue^T)``; read from the cue, ``content = [w cue >= threshold]``; from a content, ``cues = [w^T fragment >=
+    threshold]``, with at least one input needed. ``clear``: what the active cues held is switched off before writing, so that a cue is overwritten.
+    With random cues and contents of a and b active cells of K and N, M pairs leave a share ``1 - (1 - a b / (K N))^M`` of synapses on.
+
+    ``s`` holds ``w`` [..., N, K] of 0 and 1: it stands for a synapse in either direction, which clipped Hebbian writing sets alike.
+    ``cue`` [..., K], ``content``, ``fragment`` [..., N] of 0 and 1; ``threshold`` a number of active inputs, or ``"all"``: as many as
+    there are (the classical reading of uncorrupted keys). Raises ``ValueError`` or ``TypeError`` for sizes or thresholds below 1, inputs that do not fit.
+    Source: willshaw1969. Differs in ``clear`` and in the free threshold.
+    """
+
+    class State(NamedTuple):
+        """``w`` [..., N, K]: synapses, on or off."""
+
+        w: Tensor
+
+    def __init__(self, cue_size: int, content_size: int, *, threshold: float | str = "all", clear: bool = False) -> None:
+        super().__init__()
+        check_sizes(cue_size, content_size, "WillshawMemory")
+        if threshold != "all" and (isinstance(threshold, str) or not 1 <= threshold < math.inf):
+            raise ValueError(f"threshold of WillshawMemory is a number of inputs, 1 or more, or 'all', {threshold!r} was given; give for example 1.")
+        self.cue_size, self.content_size = cue_size, content_size
+        self.threshold, self.clear = threshold, clear
+
+    def initial(self, *leading: int, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
+        """All synapses off."""
+        return self.State(torch.zeros(*leading, self.content_size, self.cue_size, device=device, dtype=dtype))
+
+    def write(self, s: State, cue: Tensor, content: Tensor) -> State:
+        """Switch on the synapses between active cells, after clearing what the active cues held where ``clear`` says so."""
+        cue = check_binary(cue, self.cue_size, s.w.shape[:-2], "cue", "WillshawMemory").unsqueeze(-2)
+        content = check_binary(content, self.content_size, s.w.shape[:-2], "content", "WillshawMemory").unsqueeze(-1)
+        return self.State(torch.maximum(s.w * (1 - cue) if self.clear else s.w, content * cue))
+
+    def recall(self, s: State, cue: Tensor) -> tuple[Tensor, State]:
+        """Return the content under ``cue``; the memory is left as it is."""
+        return self._read(s.w, check_binary(cue, self.cue_size, s.w.shape[:-2], "cue", "WillshawMemory")), s
+
+    def recall_cues(self, s: State, fragment: Tensor) -> tuple[Tensor, State]:
+        """Return the cues of ``fragment``; the memory is left as it is."""
+        return self._read(s.w.mT, check_binary(fragment, self.content_size, s.w.shape[:-2], "fragment", "WillshawMemory")), s
+
+    def _read(self, w: Tensor, x: Tensor) -> Tensor:
+        needed = x.sum(dim=-1, keepdim=True).clamp(min=1) if self.threshold == "all" else self.threshold
+        return ((w @ x.unsqueeze(-1)).squeeze(-1) >= needed).to(w.dtype)
