@@ -1,3 +1,7 @@
 """Ways of changing structure while learning, one a file."""
 
-__all__: list[str] = []
+from neuropil.growth.density import cubic_density, erk_densities
+from neuropil.growth.granet import GraNet, Update, drop_weakest, grow, prune_global
+from neuropil.growth.sparse_mask import SparseMask
+
+__all__ = ["GraNet", "SparseMask", "Update", "cubic_density", "drop_weakest", "erk_densities", "grow", "prune_global"]
