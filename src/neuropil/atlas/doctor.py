@@ -11,7 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from neuropil.atlas.catalogue import rows, study_path
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import cache_folder, committed_results, source_root
+from neuropil.atlas.files import committed_results, source_root
+from neuropil.cache import cache_folder
 
 EXTRAS = {
     "fast": ("numba",),

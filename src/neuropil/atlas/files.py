@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.errors import AtlasError
+from neuropil.cache import cache_folder
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -41,14 +42,6 @@ def results_folder(study_file: Path, slug: str) -> Path:
     if PACKAGE in study_file.resolve().parents:
         return committed_results() / slug
     return study_file.resolve().parent / "results" / slug
-
-
-def cache_folder() -> Path:
-    """Find where finished cells are kept: ``$NEUROPIL_CACHE``, else ``$XDG_CACHE_HOME/neuropil``, else ``~/.cache/neuropil``."""
-    named = os.environ.get("NEUROPIL_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "neuropil"
 
 
 @contextmanager

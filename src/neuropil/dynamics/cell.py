@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
+from neuropil.dynamics.kernels.fused import DTYPES, equation, fused, obstacle, text
 from neuropil.dynamics.parameter import check_dt
 from neuropil.dynamics.state import check_state, map_state, own_tensors
+
+Backend = Literal["auto", "fused", "torch"]
+Store = Literal["recompute", "state"]
 
 
 class Cell(nn.Module):
@@ -51,6 +55,8 @@ class Cell(nn.Module):
 
     State: Any
     emits: str = "output"
+    backend: Backend = "auto"
+    store: Store = "recompute"
 
     def __init__(self, size: int | None = None, *, dt: float | None = None) -> None:
         super().__init__()
@@ -119,6 +125,12 @@ class Cell(nn.Module):
             return self._nothing(x, s, along)
         s = self.ready(x[0], s)
         plain = "step" not in vars(self) and type(self).step is Cell.step and not along
+        if self.backend != "torch" and not (reason := "its steps are observed, or are its own" if not plain else obstacle(self, x, s)):
+            return fused(self, x, s, self.store)
+        if self.backend == "fused":
+            raise RuntimeError(
+                f"{type(self).__name__} was to run as one kernel and cannot: {reason}; use(backend='auto') takes steps instead."
+            )
         ys: list[Tensor] = []
         for t, moment in enumerate(x.unbind()):
             if plain:
@@ -127,6 +139,41 @@ class Cell(nn.Module):
                 y, s = self.step(moment, s, **{name: None if tensor is None else tensor[t] for name, tensor in along.items()})
             ys.append(y)
         return torch.stack(ys), s
+
+    def use(self, *, backend: Backend | None = None, store: Store | None = None) -> Self:
+        """Say how this cell, and every cell in it, runs a sequence; the cell itself comes back.
+
+        ``backend``: ``"auto"``, one kernel where it can and steps where not; ``"fused"``, the kernel or an error; ``"torch"``, steps.
+        ``store``: what the kernel keeps for the way back: ``"state"``, all states; ``"recompute"``, about sqrt(T) of them at most, the
+        others being computed again. Raises ``ValueError`` for other words.
+        """
+        for name, given, words in (("backend", backend, get_args(Backend)), ("store", store, get_args(Store))):
+            if given is not None and given not in words:
+                raise ValueError(f"{name} is one of {', '.join(words)}, {given!r} was given.")
+            for cell in (one for one in self.modules() if isinstance(one, Cell) and given is not None):
+                setattr(cell, name, given)
+        return self
+
+    def explain(self, x: Tensor) -> str:
+        """Say in words how a sequence ``x`` [T, ..., N] would run, and why."""
+        name = type(self).__name__
+        if self.backend == "torch":
+            return f"{name} takes steps in torch: it was told to."
+        if "step" in vars(self) or type(self).step is not Cell.step:
+            return f"{name} takes steps in torch: its steps are observed, or are its own."
+        reason = obstacle(self, x, self.initial_like(x[0]))
+        if reason:
+            return f"{name} takes steps in torch: {reason}."
+        return f"{name} runs {len(x)} moments as one kernel compiled by Numba, keeping states by store={self.store!r}."
+
+    def source(self, dtype: torch.dtype = torch.float32) -> str:
+        """The text of the kernel written from ``update``, for ``torch.float32`` or ``torch.float64``.
+
+        Raises ``ValueError`` where none can be written, with the reason.
+        """
+        if dtype not in DTYPES:
+            raise ValueError(f"Kernels are written for {' and '.join(map(str, DTYPES))}, {dtype} was given.")
+        return text(equation(self), tuple(name for name, _ in self.named_parameters()), DTYPES[dtype])
 
     def _nothing(self, x: Tensor, s: Any, along: dict[str, Tensor | None]) -> tuple[Tensor, Any]:
         blank = x.new_zeros(x.shape[1:])

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import cache_folder, read_json, sha256, write_text
+from neuropil.atlas.files import read_json, sha256, write_text
+from neuropil.cache import cache_folder
 
 
 class Store:

@@ -1,0 +1,183 @@
+"""A traced cell as the text of two loops over time, for Numba; run as plain Python they compute the same.
+
+The layout is flat: inputs ``[T, M]`` with ``M`` all leading axes times features, states ``[M]``. Neurons are cut into pieces of ``width``, each taken
+through all moments before the next, so that its states stay in the cache. Coefficients have one period of ``M``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+
+from neuropil.dynamics.kernels.program import TRUTHS, Constant, Operand, Operation, Program
+from neuropil.dynamics.kernels.trace import Side, Traced
+
+_FORMS: dict[str, Callable[..., str]] = {
+    **{name: lambda a, b, sign=sign: f"({a} {sign} {b})" for name, sign in {"add": "+", "div": "/", "mul": "*", "sub": "-"}.items()},
+    **{name: lambda a, b, sign=sign: f"({a} {sign} {b})" for name, sign in {"eq": "==", "ge": ">=", "gt": ">", "le": "<=", "lt": "<", "ne": "!="}.items()},
+    **{name: lambda a, name=name: f"np.{name}({a})" for name in ("abs", "ceil", "cos", "exp", "expm1", "floor", "log", "log1p", "sin", "sqrt", "tanh")},
+    "atan": lambda a: f"np.arctan({a})",
+    "erf": lambda a: f"real(math.erf({a}))",
+    "isnan": lambda a: f"({a} != {a})",
+    "logical_and": lambda a, b: f"({a} and {b})",
+    "logical_not": lambda a: f"(not {a})",
+    "logical_or": lambda a, b: f"({a} or {b})",
+    "maximum": lambda a, b: f"({a} if {a} > {b} or {a} != {a} else {b})",
+    "minimum": lambda a, b: f"({a} if {a} < {b} or {a} != {a} else {b})",
+    "neg": lambda a: f"(-{a})",
+    "number": lambda a: f"(one if {a} else zero)",
+    "pow": lambda a, b: f"({a} ** {b})",
+    "reciprocal": lambda a: f"(one / {a})",
+    "round": lambda a: f"np.rint({a})",
+    "rsqrt": lambda a: f"(one / np.sqrt({a}))",
+    "sigmoid": lambda a: f"(one / (one + np.exp(-{a})))",
+    "sign": lambda a: f"(one if {a} > zero else (-one if {a} < zero else zero))",
+    "where": lambda c, a, b: f"({a} if {c} else {b})",
+}  # fmt: skip
+_POWERS = {2.0: "({0} * {0})", 3.0: "({0} * {0} * {0})", 0.5: "np.sqrt({0})", -1.0: "(one / {0})", -2.0: "(one / ({0} * {0}))"}
+
+
+class _Writer:
+    """Writes the operations of one side as assignments to local names."""
+
+    def __init__(self, side: Side, names: Mapping[str, str], coefficients: list[str], constants: dict[float, str]) -> None:
+        self.program: Program = side.program
+        self.constants = constants
+        self.held = {number: names[value] for number, value in enumerate(self.program.values) if isinstance(value, str) and value in names}
+        self.held |= dict(zip(side.coefficients, coefficients, strict=True))
+
+    def constant(self, value: float) -> str:
+        if value in (0.0, 1.0):
+            return "one" if value else "zero"
+        return self.constants.setdefault(value, f"k{len(self.constants)}")
+
+    def word(self, operand: Operand, truth: bool = False) -> str:
+        if isinstance(operand, Constant):
+            return str(bool(operand.value)) if truth else self.constant(operand.value)
+        name, value = self.held[operand], self.program.values[operand]
+        is_truth = isinstance(value, Operation) and value.name in TRUTHS
+        if truth:
+            return name if is_truth else f"({name} != zero)"
+        return f"(one if {name} else zero)" if is_truth else name
+
+    def line(self, number: int) -> str:
+        operation = self.program.values[number]
+        assert isinstance(operation, Operation)
+        name, operands = operation.name, operation.operands
+        power = operands[1] if name == "pow" else None
+        if isinstance(power, Constant) and power.value in _POWERS:
+            text = _POWERS[power.value].format(self.word(operands[0]))
+        else:
+            truths = (True,) * 2 if name.startswith("logical") else (name in ("where", "number"), False, False)
+            text = _FORMS[name](*(self.word(one, truth) for one, truth in zip(operands, truths, strict=False)))
+        self.held[number] = f"v{number}"
+        return f"v{number} = {text}"
+
+
+def emit(traced: Traced, dtype: str) -> str:
+    """Write ``forward`` and ``backward`` for ``dtype`` (``"float32"`` or ``"float64"``) as the text of a module.
+
+    ``forward(x, *states, y, *kept, *coefficients, *PLACE)`` leaves the last states in ``states`` [M]; where ``kept`` [.., M] is not empty, the states before
+    every ``every``-th moment are put there. ``backward(x, *kept, gy, *g_states, gx, *g_own, *coefficients, *back_coefficients, *PLACE)`` takes states from
+    there, computes those between again, and leaves the gradients of the first states in ``g_states``; ``g_own`` [M] are sums over time.
+    ``PLACE``: ``every, period, pieces, width, first, last``; the last two say which pieces to do. The loops over neurons are functions of
+    their own (``..._row``), which is what lets the compiler turn them into vector instructions.
+    """
+    constants: dict[float, str] = {}
+    count = len(traced.fields)
+    s, gs, kept, own = (_numbered(name, n) for name, n in (("s", count), ("gs", count), ("kept", count), ("own", len(traced.learnable))))
+    named = {**{f"s.{field}": name for field, name in zip(traced.fields, s, strict=True)}, "x": "x"}
+    gradients = {**{f"g.{field}": name for field, name in zip(traced.fields, gs, strict=True)}, "gradient": "gy"}
+    c, lines, results = _step(traced.forward, "c", named, constants)
+    b, back_lines, back = _step(traced.backward, "b", named | gradients, constants)
+    after = [f"to_{name}" for name in s]
+    rows = [
+        *_row("forward_row", [*c, *s, "x"], ["y"], lines, dict(zip((*s, "y"), results, strict=True))),
+        *_row("again_row", [*c, *s, "x"], after, lines, dict(zip(after, results[:-1], strict=True))),
+        *_row(
+            "backward_row",
+            [*b, *s, *gs, "x", "gy"],
+            ["gx", *own],
+            back_lines,
+            dict(zip((*gs, "gx"), back, strict=False)),
+            dict(zip(own, back[count + 1 :], strict=True)),
+        ),
+    ]
+    text = [*rows, *_forward(s, kept, c), *_backward(s, gs, kept, own, c, b)]
+    lines = ["import math", "", "import numpy as np", "", f"real = np.{dtype}", "one, zero = real(1), real(0)"]
+    return "\n".join([*lines, *(f"{name} = real({str(value)!r})" for value, name in constants.items()), *text, ""])
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [f"{name}{place}" for place in range(count)]
+
+
+def _step(side: Side, letter: str, names: Mapping[str, str], constants: dict[float, str]) -> tuple[list[str], list[str], list[str]]:
+    coefficients = _numbered(letter, len(side.coefficients))
+    writer = _Writer(side, names, coefficients, constants)
+    lines = [writer.line(number) for number in side.body()]
+    return coefficients, lines, ["zero" if one is None else writer.word(one) for one in side.outputs]
+
+
+def _indent(lines: Iterable[str], by: int) -> list[str]:
+    return ["    " * by + line for line in lines]
+
+
+def _row(
+    name: str, read: list[str], written: list[str], lines: list[str], put: dict[str, str], added: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """One moment of one piece: arrays ``all_...`` in, numbers of the same names inside."""
+    arrays = [f"all_{one}" for one in (*read, *written)]
+    body = [f"{one} = all_{one}[j]" for one in read] + lines
+    body += [f"all_{one}[j] = {result}" for one, result in put.items()]
+    body += [f"all_{one}[j] += {result}" for one, result in added.items()]
+    return ["", "", f"def {name}({', '.join(arrays)}):", f"    for j in range({arrays[0]}.shape[0]):", *_indent(body, 2)]
+
+
+PLACE = "every, period, pieces, width, first, last"
+_PIECE = [
+    "for piece in range(first, last):",
+    "    start = piece // pieces * period + piece % pieces * width",
+    "    stop = min(start + width, (piece // pieces + 1) * period, x.shape[1])",
+    "    low = piece % pieces * width",
+    "    high = low + stop - start",
+]
+
+
+def _forward(s: list[str], kept: list[str], c: list[str]) -> list[str]:
+    out = [
+        "",
+        "",
+        f"def forward({', '.join(['x', *s, 'y', *kept, *c, PLACE])}):",
+        *_indent(_PIECE, 1),
+        "        for t in range(x.shape[0]):",
+    ]
+    if kept:
+        out += [f"            if {kept[0]}.shape[0] > 0 and t % every == 0:"]
+        out += _indent([f"{name}[t // every, start:stop] = {state}[start:stop]" for name, state in zip(kept, s, strict=True)], 4)
+    given = [*(f"{one}[low:high]" for one in c), *(f"{one}[start:stop]" for one in s), "x[t, start:stop]", "y[t, start:stop]"]
+    return [*out, f"            forward_row({', '.join(given)})"]
+
+
+def _backward(s: list[str], gs: list[str], kept: list[str], own: list[str], c: list[str], b: list[str]) -> list[str]:
+    out = ["", "", f"def backward({', '.join(['x', *kept, 'gy', *gs, 'gx', *own, *c, *b, PLACE])}):", *_indent(_PIECE, 1)]
+    out += _indent([f"{one} = np.empty((every, stop - start), x.dtype)" for one in s], 2)
+    out += _indent(
+        [
+            "for block in range((x.shape[0] - 1) // every, -1, -1):",
+            "    begin, end = block * every, min(block * every + every, x.shape[0])",
+        ],
+        2,
+    )
+    out += _indent([f"{one}[0] = {name}[block, start:stop]" for one, name in zip(s, kept, strict=True)], 3)
+    if s:
+        given = [
+            *(f"{one}[low:high]" for one in c),
+            *(f"{one}[t - begin]" for one in s),
+            "x[t, start:stop]",
+            *(f"{one}[t - begin + 1]" for one in s),
+        ]
+        out += _indent(["for t in range(begin, end - 1):", f"    again_row({', '.join(given)})"], 3)
+    given = [*(f"{one}[low:high]" for one in b), *(f"{one}[t - begin]" for one in s), *(f"{one}[start:stop]" for one in gs)]
+    given += ["x[t, start:stop]", "gy[t, start:stop]", "gx[t, start:stop]", *(f"{one}[start:stop]" for one in own)]
+    return [*out, *_indent(["for t in range(end - 1, begin - 1, -1):", f"    backward_row({', '.join(given)})"], 3)]
