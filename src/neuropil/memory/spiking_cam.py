@@ -82,9 +82,16 @@ class SpikingCAM(Cell):
     ) -> None:
         check_sizes(cue_size, content_size, "SpikingCAM")
         super().__init__(cue_size + content_size, dt=DT_MS / 1000)
-        for name, value, least in (("potentiation", potentiation, 0), ("depression", depression, 0), ("tau_stdp", tau_stdp, 1e-9), ("w_max", w_max, 0)):
+        for name, value, least in (
+            ("potentiation", potentiation, 0),
+            ("depression", depression, 0),
+            ("tau_stdp", tau_stdp, 1e-9),
+            ("w_max", w_max, 0),
+        ):
             if not least <= value < math.inf:
-                raise ValueError(f"{name} of SpikingCAM is a finite number of {least} or more, {value!r} was given; the authors' is the default.")
+                raise ValueError(
+                    f"{name} of SpikingCAM is a finite number of {least} or more, {value!r} was given; the authors' is the default."
+                )
         self.cue_size, self.content_size = cue_size, content_size
         self.potentiation, self.depression, self.w_max = potentiation, depression, w_max
         self.trace_decay = math.exp(-DT_MS / 1000 / tau_stdp)

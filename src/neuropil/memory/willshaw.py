@@ -33,7 +33,9 @@ class WillshawMemory(nn.Module):
         super().__init__()
         check_sizes(cue_size, content_size, "WillshawMemory")
         if threshold != "all" and (isinstance(threshold, str) or not 1 <= threshold < math.inf):
-            raise ValueError(f"threshold of WillshawMemory is a number of inputs, 1 or more, or 'all', {threshold!r} was given; give for example 1.")
+            raise ValueError(
+                f"threshold of WillshawMemory is a number of inputs, 1 or more, or 'all', {threshold!r} was given; give for example 1."
+            )
         self.cue_size, self.content_size = cue_size, content_size
         self.threshold, self.clear = threshold, clear
 

@@ -103,10 +103,11 @@ def _of_two(name: str) -> Callable[..., Tensor]:
     return apply
 
 
-def _where(condition: Tensor, one: Any, other: Any) -> Tensor:
-    like = next((value for value in (one, other) if isinstance(value, Tensor)), torch.empty((), device=condition.device))
+def _where(condition: Any, one: Any, other: Any) -> Tensor:
+    chosen = condition.bool() if isinstance(condition, Tensor) else torch.tensor(bool(condition))
+    like = next((value for value in (one, other) if isinstance(value, Tensor)), torch.empty((), device=chosen.device))
     one, other = (value if isinstance(value, Tensor) else like.new_tensor(value) for value in (one, other))
-    return torch.where(condition, one, other)
+    return torch.where(chosen, one, other)
 
 
 _ONE = ("abs", "atan", "ceil", "cos", "erf", "exp", "expm1", "floor", "isnan", "log", "log1p", "logical_not", "neg", "reciprocal")

@@ -21,7 +21,13 @@ from neuropil.dynamics.kernels.program import IN_TORCH, ONE, TRUTHS, ZERO, Const
 
 _SAME = {"alias", "clone", "detach", "lift_fresh_copy"}
 _CONSTANT = {"new_ones": ONE, "new_zeros": ZERO, "ones": ONE, "ones_like": ONE, "zeros": ZERO, "zeros_like": ZERO}
-_RENAMED = {"bitwise_and": "logical_and", "bitwise_not": "logical_not", "bitwise_or": "logical_or", "sgn": "sign"}
+_RENAMED = {
+    "logical_and_": "logical_and",
+    "bitwise_and": "logical_and",
+    "bitwise_not": "logical_not",
+    "bitwise_or": "logical_or",
+    "sgn": "sign",
+}
 
 
 class Untraceable(ValueError):  # noqa: N818
@@ -155,6 +161,8 @@ def _side(graph: GraphModule, inputs: Sequence[str], tensors: Sequence[str], cel
             outputs = [held[one] if isinstance(one, Node) else None for one in node.args[0]]
         elif node.op == "call_function":
             held[node] = _operation(program, node, held, cell)
+            if _operator(node).endswith("_"):  # what autograd writes into a fresh first operand, when it differentiates clamp or maximum
+                held[node.args[0]] = held[node]
     return _with_coefficients(program, tensors, outputs)
 
 
@@ -167,8 +175,12 @@ def _with_coefficients(program: Program, tensors: Sequence[str], outputs: Sequen
     return Side(program, tuple(sorted(read & once)), tuple(outputs))
 
 
+def _operator(node: Node) -> str:
+    return str(node.target).split(".")[1]
+
+
 def _operation(program: Program, node: Node, held: dict[Node, Operand], cell: str) -> Operand:
-    name = str(node.target).split(".")[1]
+    name = _operator(node).removesuffix("_")
     values: list[Any] = [held[one] if isinstance(one, Node) else one for one in node.args]
     if name in _SAME:
         return values[0]  # type: ignore[no-any-return]
@@ -211,6 +223,7 @@ COMPOUND: dict[str, Callable[..., Operand]] = {
     "clamp": _clamp,
     "clamp_min": _clamp,
     "clamp_max": lambda p, x, high: _clamp(p, x, None, high),
+    "masked_fill": lambda p, x, mask, value: p.add("where", mask, value, x),
     "relu": lambda p, x: _clamp(p, x, ZERO),
     "rsub": lambda p, x, other: p.add("sub", other, x),
     "sigmoid_backward": lambda p, g, y: p.add("mul", p.add("mul", g, p.add("sub", ONE, y)), y),
