@@ -1,10 +1,12 @@
 """What every cell does that states its equation elementwise, as ``update``."""
 
+import pytest
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from neuropil.dynamics import leaves
+from neuropil.dynamics.kernels.compiled import available
 
 CONSTANTS = {"aten.detach.default", "aten.ones_like.default", "aten.zeros_like.default"}
 
@@ -43,6 +45,20 @@ def test_update_is_pointwise_torch(pointwise_bench):
     assert called
     for target in called:
         assert torch.Tag.pointwise in target.tags or str(target) in CONSTANTS, f"{target} is not pointwise"
+
+
+@pytest.mark.skipif(bool(available()), reason=f"no kernels here: {available()}")
+@pytest.mark.parametrize("store", ["recompute", "state"])
+def test_the_kernel_is_the_steps_gradients_of_inputs_and_parameters_included(pointwise_bench, store):
+    found = []
+    for backend in ("torch", "fused"):
+        cell = pointwise_bench.make().double().use(backend=backend, store=store)
+        x = pointwise_bench.x(30, 3, dtype=torch.float64).requires_grad_()
+        own = [tensor.requires_grad_() for tensor in pointwise_bench.tensors(cell).values()]
+        y, s = cell(x)
+        loss = y.square().sum() + sum(tensor.square().sum() for _, tensor in leaves(s))
+        found.append((y, s, torch.autograd.grad(loss, [x, *own], allow_unused=True, materialize_grads=True)))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-9)
 
 
 def test_it_says_what_its_output_is(pointwise_bench):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -129,6 +130,11 @@ def _flat(tensor: Tensor, dtype: torch.dtype, rows: int | None = None) -> Array:
     return array
 
 
+def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Memory from NumPy, which asks Linux for huge pages; torch does not, and first touching a large array costs many times its kernel then."""
+    return torch.from_numpy(np.empty(shape, DTYPES[dtype]))
+
+
 def _no_gradient(*_: Any) -> Any:
     raise RuntimeError("Kernels have first derivatives only; use(backend='torch') has all, step by step.")
 
@@ -143,8 +149,8 @@ class _Sequence(torch.autograd.Function):
         flat, features = states[0].numel(), x.shape[-1]
         place = Place.of(flat, features, count, every, states[0].element_size())
         last = [state.detach().clone(memory_format=torch.contiguous_format) for state in states]
-        y = torch.empty(x.shape, dtype=dtype)
-        kept = [torch.empty(((moments - 1) // every + 1 if keep else 0, *state.shape), dtype=dtype) for state in states]
+        y = _empty(x.shape, dtype)
+        kept = [_empty(((moments - 1) // every + 1 if keep else 0, *state.shape), dtype) for state in states]
         side = traced.forward
         own = {f"own.{name}": tensor.detach() for name, tensor in zip(traced.tensors, rest[count:], strict=True)}
         coefficients = _coefficients(side, own, features, place.period, dtype)
@@ -200,7 +206,7 @@ class _Backward(torch.autograd.Function):
         own = {f"own.{name}": tensor.detach() for name, tensor in zip(traced.tensors, rest[2 * count :], strict=True)}
         coefficients = [_coefficients(side, own, features, place.period, dtype) for side in (sides.forward, sides.backward)]
         first = [one.detach().to(dtype).clone(memory_format=torch.contiguous_format) for one in gradients]
-        gx = torch.empty(x.shape, dtype=dtype)
+        gx = _empty(x.shape, dtype)
         sums = [torch.zeros(gradients[0].shape, dtype=dtype) for _ in learnable]
         axes = (2, *(2,) * count, 2, *(1,) * count, 2, *(1,) * (len(sums) + len(coefficients[0]) + len(coefficients[1])))
         kernel = compiled(text(traced, learnable, DTYPES[dtype]), "backward", axes, DTYPES[dtype])

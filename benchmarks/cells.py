@@ -1,0 +1,162 @@
+"""How fast a layer of spiking cells runs, forwards and backwards, beside other libraries: same work, one process, interleaved, as ratios.
+
+    python benchmarks/cells.py [--repeats 9] [--moments 100] [--batch 128] [--neurons 512]
+
+Peers are measured where they can be imported: ``pip install snntorch norse spikingjelly`` into an environment that has neuropil and its torch
+(``--no-deps`` where one asks for torchvision). Beside the medians stands the traffic floor: the time that this machine takes to move, once, the
+arrays that any implementation must read and write (input and output; the two gradients and the input again).
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Run = Callable[[Tensor], Tensor]
+
+
+def ours(name: str, **settings: object) -> Run:
+    """One of neuropil's cells, run as ``backend`` says."""
+    import neuropil.cells
+
+    backend, store = settings.pop("backend", "fused"), settings.pop("store", "recompute")
+    cell = getattr(neuropil.cells, name)(dt=1e-3, **settings).use(backend=backend, store=store)
+    return lambda x: cell(x)[0]
+
+
+def spikingjelly_lif() -> Run:
+    """SpikingJelly, multi-step mode."""
+    from spikingjelly.activation_based import functional, neuron, surrogate
+
+    node = neuron.LIFNode(tau=20.0, decay_input=False, surrogate_function=surrogate.ATan(), step_mode="m")
+
+    def run(x: Tensor) -> Tensor:
+        functional.reset_net(node)
+        return node(x)
+
+    return run
+
+
+def snntorch_cell(kind: str) -> Run:
+    """snnTorch, which steps in Python."""
+    import snntorch
+    from snntorch import surrogate
+
+    made = {
+        "LIF": lambda: snntorch.Leaky(beta=0.95, spike_grad=surrogate.fast_sigmoid()),
+        "CubaLIF": lambda: snntorch.Synaptic(alpha=0.82, beta=0.95, spike_grad=surrogate.fast_sigmoid()),
+    }[kind]()
+
+    def run(x: Tensor) -> Tensor:
+        state = made.init_leaky() if kind == "LIF" else made.init_synaptic()
+        state = state if isinstance(state, tuple) else (state,)
+        spikes = []
+        for moment in x:
+            spike, *state = made(moment, *state)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+    return run
+
+
+def norse_cell(kind: str) -> Run:
+    """Norse's own sequence modules."""
+    import norse.torch as norse
+
+    module = {"LIF": norse.LIFBoxCell, "CubaLIF": norse.LIFCell, "ALIF": norse.LSNNCell, "Izhikevich": norse.IzhikevichCell}[kind]
+    cell = module(norse.IzhikevichSpikingBehavior) if kind == "Izhikevich" else module(dt=0.001)
+
+    def run(x: Tensor) -> Tensor:
+        state, spikes = None, []
+        for moment in x:
+            spike, state = cell(moment, state)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+    return run
+
+
+WORK: dict[str, dict[str, Callable[[], Run]]] = {
+    "LIF": {
+        "neuropil, kernel": lambda: ours("LIF"),
+        "neuropil, kernel, all states kept": lambda: ours("LIF", store="state"),
+        "neuropil, steps": lambda: ours("LIF", backend="torch"),
+        "SpikingJelly": spikingjelly_lif,
+        "snnTorch": lambda: snntorch_cell("LIF"),
+        "Norse": lambda: norse_cell("LIF"),
+    },
+    "CubaLIF": {
+        "neuropil, kernel": lambda: ours("CubaLIF"),
+        "neuropil, steps": lambda: ours("CubaLIF", backend="torch"),
+        "snnTorch": lambda: snntorch_cell("CubaLIF"),
+        "Norse": lambda: norse_cell("CubaLIF"),
+    },
+    "ALIF": {
+        "neuropil, kernel": lambda: ours("ALIF"),
+        "neuropil, steps": lambda: ours("ALIF", backend="torch"),
+        "Norse": lambda: norse_cell("ALIF"),
+    },
+    "Izhikevich": {"neuropil, kernel": lambda: ours("Izhikevich"), "neuropil, steps": lambda: ours("Izhikevich", backend="torch")},
+}
+
+
+def once(run: Run, x: Tensor, gy: Tensor) -> float:
+    """Seconds of one pass forwards and backwards."""
+    given = x.detach().requires_grad_()
+    begin = time.perf_counter()
+    run(given).backward(gy)
+    return time.perf_counter() - begin
+
+
+def floor(x: Tensor) -> float:
+    """Seconds to move five arrays of the input's size once: three read, two written."""
+    a, b = torch.empty_like(x), torch.empty_like(x)
+    times = []
+    for _ in range(9):
+        begin = time.perf_counter()
+        a.copy_(x)
+        b.copy_(x)
+        a.sum()
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def main() -> None:
+    """Print one table a cell."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name, value in (("repeats", 9), ("moments", 100), ("batch", 128), ("neurons", 512), ("threads", torch.get_num_threads())):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    warnings.simplefilter("ignore")
+    generator = torch.Generator().manual_seed(0)
+    shape = (asked.moments, asked.batch, asked.neurons)
+    gy = torch.rand(shape, generator=generator)
+    print(f"[T, B, N] = {list(shape)}, float32, {asked.threads} threads, torch {torch.__version__}, median of {asked.repeats}")
+    for cell, makers in WORK.items():
+        x = torch.rand(shape, generator=generator) * {"Izhikevich": 20.0, "CubaLIF": 1.0}.get(cell, 0.15)
+        runs, times = {}, {}
+        for name, make in makers.items():
+            try:
+                runs[name] = make()
+                once(runs[name], x, gy)
+            except ImportError as error:
+                print(f"{cell}: {name} left out ({error})")
+                runs.pop(name, None)
+        for _ in range(asked.repeats):
+            for name, run in runs.items():
+                times.setdefault(name, []).append(once(run, x, gy))
+        best, least = statistics.median(times["neuropil, kernel"]), floor(x)
+        print(f"\n{cell}: traffic floor {1e3 * least:.1f} ms, the kernel takes {best / least:.1f} of it")
+        for name, seconds in times.items():
+            print(f"  {name:36} {1e3 * statistics.median(seconds):9.1f} ms   {statistics.median(seconds) / best:6.1f} x")
+
+
+if __name__ == "__main__":
+    main()
