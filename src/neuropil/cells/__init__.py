@@ -2,11 +2,26 @@
 
 from neuropil.cells.alif import ALIF
 from neuropil.cells.cuba_lif import CubaLIF
+from neuropil.cells.exponential_if import ExponentialIF
 from neuropil.cells.izhikevich import Izhikevich
 from neuropil.cells.leaky_rate import LeakyRate
 from neuropil.cells.li import LI
 from neuropil.cells.lif import LIF
 from neuropil.cells.plif import PLIF
+from neuropil.cells.quadratic_if import QuadraticIF
 from neuropil.cells.refractory_lif import RefractoryLIF
+from neuropil.cells.resonate_and_fire import ResonateAndFire
 
-__all__ = ["ALIF", "LI", "LIF", "PLIF", "CubaLIF", "Izhikevich", "LeakyRate", "RefractoryLIF"]
+__all__ = [
+    "ALIF",
+    "LI",
+    "LIF",
+    "PLIF",
+    "CubaLIF",
+    "ExponentialIF",
+    "Izhikevich",
+    "LeakyRate",
+    "QuadraticIF",
+    "RefractoryLIF",
+    "ResonateAndFire",
+]

@@ -63,7 +63,7 @@ def compare(cell, x, every):
 @pytest.mark.parametrize("part", [part for part in CELLS if part.make.update is not Cell.update], ids=lambda part: part.name)
 def test_every_registered_cell(part, every):
     torch.manual_seed(0)
-    drive = 300.0 if part.name == "Izhikevich" else 1.5
+    drive = {"ExponentialIF": 900.0, "Izhikevich": 300.0, "QuadraticIF": 60.0}.get(part.name, 1.5)
     compare(part.small(), drive * torch.rand(7, 2, 4), every)
 
 

@@ -18,7 +18,7 @@ from neuropil.observe import clamp, observe
 
 pytest.importorskip("numba", reason="Numba is not installed; pip install 'neuropil[fast]' runs these tests")
 ELEMENTWISE = [part for part in CELLS if part.make.update is not Cell.update]
-INEXACT = {"Izhikevich", "LeakyRate"}
+INEXACT = {"ExponentialIF", "Izhikevich", "LeakyRate"}
 """Their loops hold exp or tanh, whose last bit torch's vector library and the compiler's round apart."""
 
 
@@ -48,7 +48,7 @@ def both(cell, x, s=None):
 def test_every_cell_is_its_steps(part, dtype, store):
     torch.manual_seed(0)
     cell = part.small().to(dtype).use(store=store)
-    drive = {"Izhikevich": 30.0, "PLIF": 3.0, "CubaLIF": 2.0}.get(part.name, 0.6)
+    drive = {"ExponentialIF": 60.0, "Izhikevich": 30.0, "QuadraticIF": 20.0, "PLIF": 3.0, "CubaLIF": 2.0}.get(part.name, 0.6)
     outputs, inputs, own = both(cell, sequence(50, 2, 3, 4, drive=drive, dtype=dtype))
     exact = {"rtol": 0, "atol": 0} if part.name not in INEXACT else {}
     for steps, kernel in zip(*outputs, strict=True):
