@@ -128,6 +128,17 @@ def test_principal_subspace_is_numpys():
     assert subspace_angles(principal_subspace(x, 4).numpy().T, vt[:4].T).max() < 1e-6
 
 
+def test_silent_units_and_repeated_values_do_not_stop_it():
+    """Spikes of a net most of whose units are silent or always on: single precision fails to converge on some of these."""
+    x = (torch.rand(3, 400, 300, generator=torch.Generator().manual_seed(0)) < torch.linspace(-1, 2, 300)).float() * 1.8
+    rows = principal_subspace(x, 120)
+    assert rows.dtype == torch.float32
+    assert_close(rows @ rows.mT, torch.eye(120).expand(3, 120, 120), atol=1e-5, rtol=0)
+    silent = GradientProjection(300, leading=(3,))
+    silent.add(torch.zeros(3, 400, 300), rank=5)
+    assert_close(silent.rows @ silent.rows.mT, torch.eye(5).expand(3, 5, 5), atol=1e-5, rtol=0)
+
+
 def test_state_dict_round_trip():
     memory, other = GradientProjection(12).double(), GradientProjection(12).double()
     memory.add(spread_inputs(0), rank=4)

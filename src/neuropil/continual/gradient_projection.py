@@ -87,7 +87,7 @@ class GradientProjection(Subspace):
         if (rank is None) == (threshold is None):
             raise ValueError(f"add() takes either a rank or a threshold, {rank} and {threshold} were given; give one of them.")
         rest = self.project(x)
-        _, values, directions = torch.linalg.svd(rest, full_matrices=False)
+        _, values, directions = torch.linalg.svd(rest.double(), full_matrices=False)
         if threshold is not None:
             if x.ndim != 2 or not 0 < threshold <= 1:
                 raise ValueError(
@@ -101,7 +101,7 @@ class GradientProjection(Subspace):
         if rank is None or not 0 <= rank <= directions.shape[-2]:
             raise ValueError(f"{x.shape[-2]} inputs span at most {directions.shape[-2]} directions, rank={rank} was asked for.")
         if rank:
-            self.extend(directions[..., :rank, :])
+            self.extend(directions[..., :rank, :].to(x))
         return rank
 
 
@@ -112,8 +112,9 @@ def principal_subspace(x: Tensor, rank: int) -> Tensor:
     """
     if not 1 <= rank <= x.shape[-1]:
         raise ValueError(f"Inputs {list(x.shape)} have 1 to {x.shape[-1]} principal directions, rank={rank} was asked for.")
-    vectors: Tensor = torch.linalg.eigh(x.mT @ x)[1]
-    return vectors[..., -rank:].mT.flip(-2)
+    wide = x.double()  # where many units are silent, single precision does not converge
+    vectors: Tensor = torch.linalg.eigh(wide.mT @ wide)[1]
+    return vectors[..., -rank:].mT.flip(-2).to(x)
 
 
 def subspace_overlap(a: Tensor, b: Tensor) -> Tensor:
