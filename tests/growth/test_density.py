@@ -25,7 +25,10 @@ def test_cubic_density_holds_before_and_after():
     assert cubic_density(5, start=5, end=5, final=0.3) == 0.3
 
 
-@pytest.mark.parametrize(("curve", "message"), [({"final": 0.0}, "0 < final"), ({"initial": 0.2, "final": 0.3}, "0 < final"), ({"start": 9, "final": 0.3}, "swap")])
+@pytest.mark.parametrize(
+    ("curve", "message"),
+    [({"final": 0.0}, "0 < final"), ({"initial": 0.2, "final": 0.3}, "0 < final"), ({"start": 9, "final": 0.3}, "swap")],
+)
 def test_cubic_density_refuses(curve, message):
     with pytest.raises(ValueError, match=message):
         cubic_density(1, **{"start": 0, "end": 5, **curve})

@@ -14,7 +14,9 @@ def cubic_density(step: int, *, start: int, end: int, initial: float = 1.0, fina
     Raises ``ValueError`` unless ``0 < final <= initial <= 1`` and ``start <= end``. Source: zhu2017.
     """
     if not 0 < final <= initial <= 1:
-        raise ValueError(f"Densities need 0 < final <= initial <= 1, initial={initial!r} and final={final!r} were given; pruning only thins.")
+        raise ValueError(
+            f"Densities need 0 < final <= initial <= 1, initial={initial!r} and final={final!r} were given; pruning only thins."
+        )
     if start > end:
         raise ValueError(f"Pruning ends at or after its start, start={start} and end={end} were given; swap them.")
     if step < start:
@@ -35,7 +37,9 @@ def erk_densities(shapes: Mapping[str, Sequence[int]], density: float) -> dict[s
     if not 0 < density <= 1:
         raise ValueError(f"density is a share above 0 and at most 1, {density!r} was given; 0.1 keeps every tenth weight.")
     if not shapes or any(not shape or min(shape) < 1 for shape in shapes.values()):
-        raise ValueError(f"ERK needs layers whose sizes are all 1 or more, {dict(shapes)} was given; give weights such as {{'w': (300, 784)}}.")
+        raise ValueError(
+            f"ERK needs layers whose sizes are all 1 or more, {dict(shapes)} was given; give weights such as {{'w': (300, 784)}}."
+        )
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     sums = {name: sum(shape) for name, shape in shapes.items()}
     full: set[str] = set()
