@@ -33,7 +33,9 @@ class WillshawMemory(nn.Module):
         super().__init__()
         check_sizes(cue_size, content_size, "WillshawMemory")
         if threshold != "all" and (isinstance(threshold, str) or not 1 <= threshold < math.inf):
-            raise ValueError(f"threshold of WillshawMemory is a number of inputs, 1 or more, or 'all', {threshold!r} was given; give for example 1.")
+            raise ValueError(
+                f"threshold of WillshawMemory is a number of inputs, 1 or more, or 'all', {threshold!r} was given; give for example 1."
+            )
         self.cue_size, self.content_size = cue_size, content_size
         self.threshold, self.clear = threshold, clear
 
@@ -56,5 +58,7 @@ class WillshawMemory(nn.Module):
         return self._read(s.w.mT, check_binary(fragment, self.content_size, s.w.shape[:-2], "fragment", "WillshawMemory")), s
 
     def _read(self, w: Tensor, x: Tensor) -> Tensor:
-        needed = x.sum(dim=-1, keepdim=True).clamp(min=1) if self.threshold == "all" else self.threshold
-        return ((w @ x.unsqueeze(-1)).squeeze(-1) >= needed).to(w.dtype)
+        found = (w @ x.unsqueeze(-1)).squeeze(-1)
+        if isinstance(self.threshold, str):
+            return (found >= x.sum(dim=-1, keepdim=True).clamp(min=1)).to(w.dtype)
+        return (found >= self.threshold).to(w.dtype)
