@@ -45,11 +45,13 @@ def test_off_is_the_network_exactly_and_the_circuit_is_not(outcomes):
 
 def test_searches_are_allowed_the_same_and_use_what_they_say(outcomes):
     for budget in (Settings(name, values) for name, values in study.budgets.items()):
-        episodes = budget.generations * 2 * budget.pairs + (budget.generations + 1) * budget.validation
+        episodes = budget.generations * 2 * budget.pairs + (budget.generations + 1 + swimmer.HALVINGS) * budget.validation
         assert budget.samples_allowed == episodes * budget.steps
         assert {SOURCE, NEAR, FAR} <= set(budget.lengths)
     for name in ("ncap", "linear_shared", "mlp_shared", "unsigned"):
-        assert outcomes[name]["samples"] == SMOKE.samples_allowed
+        assert (
+            outcomes[name]["samples"] == SMOKE.samples_allowed - swimmer.HALVINGS * SMOKE.validation * SMOKE.steps
+        )  # the level is out of reach
     assert outcomes["hand_set"]["samples"] == SMOKE.validation * SMOKE.steps
     assert outcomes["ncap"]["parameters"] == outcomes["linear_shared"]["parameters"] == 4
     assert outcomes["mlp_shared"]["parameters"] == 3 * 16 + 16 + 16 + 1
@@ -135,6 +137,26 @@ def test_a_search_stops_at_the_level_and_keeps_the_best_where_it_never_gets_ther
     still, returns, _ = search(first, control, arm_of("linear_shared", step_size=0.0), budget, SEED)
     assert still.tolist() == first.tolist()
     assert len(set(returns)) == 1
+
+
+def test_the_step_that_crosses_the_level_is_walked_back_to_it():
+    """The circuit with a large step: what is kept lies on the way of the last update, at the level and not far above it."""
+    budget = Settings("tiny", {**SMOKE, "steps": 60, "generations": 4, "above_hand_set": 0.02, "pairs": 4, "validation": 2})
+    arm = arm_of("ncap", step_size=0.6)
+    first, control = begin(arm, SEED)
+    kept, returns, level = search(first, control, arm, budget, SEED)
+    far, _, _ = search(first, control, arm, Settings("tiny", {**budget, "above_hand_set": 1.0, "generations": len(returns) - 1}), SEED)
+    held_out = postures(SEED.numpy("validation"), 2, SOURCE)
+
+    def value(parameters):
+        return ride(SwimmerBodies(SOURCE, 2), control, parameters[None], held_out, 60).returns.mean()
+
+    assert len(returns) == 2
+    assert level <= value(kept) == returns[-1] < value(far)
+    share = (kept - first) / (far - first)
+    assert_allclose(share, share[0])
+    assert share[0] * 16 == pytest.approx(round(share[0] * 16))
+    assert value(first + (share[0] - 1 / 16) * (far - first)) < level
 
 
 def test_the_lesion_is_the_same_controller_without_proprioception_on_longer_bodies_only(outcomes):
