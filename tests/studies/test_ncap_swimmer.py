@@ -9,6 +9,7 @@ pytest.importorskip("dm_control", reason='dm_control is not installed: pip insta
 
 from neuropil.agents import DMControlBody, SwimmerBodies, scale_angles
 from neuropil.atlas import Curve, Matrix, Seed, Settings, Table
+from neuropil.learning import Evolution
 from neuropil.studies.agents import ncap_swimmer as swimmer
 from neuropil.studies.agents.ncap_swimmer import FAR, HAND_SET, NEAR, SOURCE, begin, circuit, linear, mlp, postures, ride, search, study
 
@@ -145,18 +146,25 @@ def test_the_step_that_crosses_the_level_is_walked_back_to_it():
     arm = arm_of("ncap", step_size=0.6)
     first, control = begin(arm, SEED)
     kept, returns, level = search(first, control, arm, budget, SEED)
-    far, _, _ = search(first, control, arm, Settings("tiny", {**budget, "above_hand_set": 1.0, "generations": len(returns) - 1}), SEED)
-    held_out = postures(SEED.numpy("validation"), 2, SOURCE)
+    strategy = Evolution(arm.sigma, 0.6, 4, adam=True)
+    states, noise, starts = [strategy.init(first)], SEED.numpy("noise"), SEED.numpy("training")
+    bodies, held_out = SwimmerBodies(SOURCE, 8), postures(SEED.numpy("validation"), 2, SOURCE)
+    for _ in returns[1:]:
+        directions, members = strategy.ask(states[-1], noise)
+        found = ride(bodies, control, members, postures(starts, 1, SOURCE), 60).returns[:, 0]
+        states.append(strategy.tell(states[-1], directions, found))
 
     def value(parameters):
         return ride(SwimmerBodies(SOURCE, 2), control, parameters[None], held_out, 60).returns.mean()
 
-    assert len(returns) == 2
-    assert level <= value(kept) == returns[-1] < value(far)
-    share = (kept - first) / (far - first)
+    below, above = states[-2].parameters, states[-1].parameters
+    assert level == value(HAND_SET) + 0.02
+    assert level <= value(kept) == returns[-1] < value(above)
+    assert max(returns[:-1]) < level
+    share = (kept - below) / (above - below)
     assert_allclose(share, share[0])
     assert share[0] * 16 == pytest.approx(round(share[0] * 16))
-    assert value(first + (share[0] - 1 / 16) * (far - first)) < level
+    assert value(below + (share[0] - 1 / 16) * (above - below)) < level
 
 
 def test_the_lesion_is_the_same_controller_without_proprioception_on_longer_bodies_only(outcomes):
