@@ -43,7 +43,8 @@ study = Study(
     slug="learned-delays-dcls",
     cites="hammouamri2024",
     claim="In a small feedforward spiking network that hears spoken digits from speakers it was not trained on, learning the synaptic delays beats "
-    "fixed random delays by 0.02 of accuracy, and beats spending the same trained parameters on more neurons without delays by as much.",
+    "fixed random delays by 0.02 of accuracy, whether these share its annealing or are whole from the start, and beats by as much the same number "
+    "of trained parameters in a wider network without delays.",
     fidelity="code",
     scale="proxy",
     arms={
@@ -78,13 +79,15 @@ study = Study(
     },
     primary=(
         Contrast("learned", "random", on="accuracy", delta=0.02, match=ALIKE),
+        Contrast("learned", "random_whole", on="accuracy", delta=0.02, match=ALIKE),
         Contrast("learned", "none", on="accuracy", delta=0.02, match=("parameters", *ALIKE)),
     ),
     secondary=(
         Contrast("random", "none_narrow", on="accuracy", delta=0.02, match=("parameters", *ALIKE)),
         Contrast("random", "none", on="accuracy", delta=0.02, match=ALIKE),
-        Contrast("learned", "random_whole", on="accuracy", delta=0.02, match=ALIKE),
+        Contrast("random_whole", "none_narrow", on="accuracy", delta=0.02, match=("parameters", *ALIKE)),
         Contrast("learned", "random", on="annealed_accuracy", delta=0.02, match=ALIKE),
+        Contrast("learned", "random_whole", on="annealed_accuracy", delta=0.02, match=ALIKE),
         Contrast("learned", "none", on="annealed_accuracy", delta=0.02, match=("parameters", *ALIKE)),
     ),
     dose=(Dose("delay_shift", at_least=1.0), Dose("moved_share", at_least=0.5)),
@@ -96,6 +99,7 @@ study = Study(
         "lag_learned.accuracy - lag_random.accuracy >= 0.1",
         "0.3 <= none.accuracy <= 0.9",
         "0.3 <= random.accuracy <= 0.9",
+        "0.3 <= random_whole.accuracy <= 0.9",
         "none.accuracy - duration.accuracy >= 0.1",
         "random.accuracy - duration.accuracy >= 0.1",
     ),
@@ -104,9 +108,9 @@ study = Study(
     tune=Tune(
         space={"rate": Grid((0.01, 0.02, 0.04)), "tau": Grid((0.02, 0.04, 0.08, 0.16), closed="low")},
         on="validation_accuracy",
-        arms=("learned", "random", "none"),
-        follow={"permuted": "learned", "off": "random", "random_whole": "random", "none_narrow": "none"},
-        seeds=(1000, 1001, 1002),
+        arms=("learned", "random", "random_whole", "none"),
+        follow={"permuted": "learned", "off": "random", "none_narrow": "none"},
+        seeds=(1000, 1001),
         spread=tuple(range(1110, 1118)),
         budget={"validate": True, "folds": 1, "epochs": 20},
     ),
@@ -131,8 +135,9 @@ study = Study(
     "dropout, and is conditional on these six speakers: it says nothing of the spread over new ones (see the gains by speaker). With the "
     "Nadeau-Bengio correction for a third of the pool it would be about 2.5 times as wide at 12 seeds. "
     "All arms with delays have the same kernels, the same annealing of the Gaussian and the same normalisation, and are tested with whole delays, as "
-    "the authors test; random delays need no annealing, so the arm random_whole has whole delays from the start (the authors' own fixed delays "
-    "are near to it: two neighbouring taps). Nets without delays have one weight a synapse and the width that gives as many trained "
+    "the authors test; fixed delays need no annealing and may be hurt by it and by the rounding at the end, so a second primary control, random_whole, has "
+    "whole delays from the start (the authors' own fixed delays are near to it: two neighbouring taps). It was made primary when a pilot of three "
+    "epochs, which displayed test accuracy on seeds 1000 and 1001, had it above the annealed one (0.35 and 0.28; learned 0.30, none 0.41). Nets without delays have one weight a synapse and the width that gives as many trained "
     "parameters, none_narrow the same width. Rates: one-cycle for weights, gains and biases, cosine for delays from 20 times the weights' highest, "
     "the authors' proportion. Every clip is scaled to the same peak, cut at 0.6 s (5 % are longer) or followed by silence. The lag task is a "
     "positive control only: four classes of lags of 4 or 8 steps, either way, at the authors' time constant of one step. With a lag of 0 "
@@ -600,17 +605,17 @@ def accuracy(table: Table) -> Figure:
     digits = [arm for arm in COLOURS if arm in table.arms and not arm.startswith("lag")]
     _dots(left, table, digits)
     left.set_ylabel("accuracy")
-    rivals = [arm for arm in ("random", "none") if arm in table.arms and "learned" in table.arms]
+    rivals = [arm for arm in ("random", "random_whole", "none") if {arm, "learned"} <= set(table.arms)]
     for place, rival in enumerate(rivals):
         pairs = list(zip(table.curves("learned", "by_speaker"), table.curves(rival, "by_speaker"), strict=True))
         for speaker in pairs[0][0].x:
-            at = speaker + (place - 0.5) * 0.36
+            at = speaker + (place - 1) * 0.27
             gains = [a.y[list(a.x).index(speaker)] - b.y[list(b.x).index(speaker)] for a, b in pairs]
             middle.scatter([at] * len(gains), gains, s=9, color=COLOURS[rival], alpha=0.5, lw=0)
-            middle.hlines(sum(gains) / len(gains), at - 0.16, at + 0.16, color=COLOURS[rival], lw=2.5)
-        middle.scatter([], [], s=20, color=COLOURS[rival], label=f"over {rival}")
+            middle.hlines(sum(gains) / len(gains), at - 0.12, at + 0.12, color=COLOURS[rival], lw=2.5)
+        middle.scatter([], [], s=20, color=COLOURS[rival], label=f"over {rival.replace('_', ' ')}")
     middle.axhline(0, color=GREY, lw=0.8)
-    middle.legend(fontsize=8, frameon=False, labelcolor=GREY)
+    middle.legend(fontsize=7, frameon=False, labelcolor=GREY, ncols=3, columnspacing=0.8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     middle.set(xlabel="speaker", ylabel="gain of learned delays")
     lags = [arm for arm in COLOURS if arm in table.arms and arm.startswith("lag")]
     _dots(right, table, lags)
