@@ -508,6 +508,7 @@ def noise_figure(table: Table) -> Figure:
         ax.axhline(table.mean("spiking", "f1_all_cues"), color=GREY, lw=1, ls=":", label="answering all cues")
     axes[0].set(ylabel="F1", title="both ways of asking")
     axes[1].set(title="asked by a fragment")
+    axes[1].set_xticks(mean_curve(table.curves("spiking", "by_size_noisy")).x)
     axes[2].set(title="asked by a fragment")
     axes[1].legend(fontsize=7, frameon=False, labelcolor=GREY, loc="lower right")
     return figure
