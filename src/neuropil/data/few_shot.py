@@ -52,8 +52,8 @@ class FewShotSequences:
         whole("held_out_sets", held_out_sets, 0)
         if not 0 <= shared < 1:
             raise ValueError(f"shared is the cosine of two classes, from 0 to below 1, {shared!r} was given; 0 is no likeness.")
-        common, *own = normalize(torch.randn(1 + classes + new_classes, dim, generator=generator), dim=1)
-        own = torch.stack(own)
+        drawn = normalize(torch.randn(1 + classes + new_classes, dim, generator=generator), dim=1)
+        common, own = drawn[0], drawn[1:]
         own = normalize(own - (own @ common)[:, None] * common, dim=1)
         self.prototypes = shared**0.5 * common + (1 - shared) ** 0.5 * own
         self.classes, self.labels, self.pairs = classes, labels, pairs
@@ -74,7 +74,7 @@ class FewShotSequences:
     @property
     def inputs(self) -> int:
         """How many entries a token has."""
-        return self.prototypes.shape[1] + self.labels
+        return int(self.prototypes.shape[1]) + self.labels
 
     def sample(self, n: int, generator: torch.Generator, *, held_out: bool = False, new: bool = False) -> FewShotBatch:
         """Draw ``n`` sequences; raises ``ValueError`` for sets or classes that there are none of."""

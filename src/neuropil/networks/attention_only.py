@@ -26,7 +26,8 @@ class ReplicaLinear(nn.Module):
         flat = x.flatten(-3, -2)
         multiply = torch.addmm if flat.ndim == 2 else torch.baddbmm
         y = flat @ self.weight if self.bias is None else multiply(self.bias, flat, self.weight)
-        return y.unflatten(-2, x.shape[-3:-1])
+        out: Tensor = y.unflatten(-2, x.shape[-3:-1])
+        return out
 
 
 class ReplicaNorm(nn.Module):
@@ -110,7 +111,8 @@ class AttentionLayer(nn.Module):
         return y
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, self.head_width))
+        heads: Tensor = x.unflatten(-1, (self.heads, self.head_width))
+        return heads
 
 
 class AttentionOnlyTransformer(nn.Module):
