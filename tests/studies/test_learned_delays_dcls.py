@@ -7,8 +7,9 @@ from torch import nn
 from torch.testing import assert_close
 
 from neuropil.atlas import Curve, Matrix, Seed, Settings, Table
-from neuropil.cells import LI, LIF
+from neuropil.cells import LIF
 from neuropil.dynamics import Arctan, Reset
+from neuropil.networks import SpikingNet
 from neuropil.studies.synapses import learned_delays_dcls as dcls
 from neuropil.studies.synapses.learned_delays_dcls import Nets, Normalise, SpikeTrain, Task, delayed, permute_delays, shape, study
 from neuropil.synapses import DelayedLinear
@@ -91,20 +92,21 @@ def test_normalisation_is_torch_s_net_by_net():
     assert_close(ours.variance[:, 0], torch.stack([one.running_var for one in theirs]))
 
 
-def test_nets_are_synapses_normalisation_neurons_and_a_leaky_read_out():
-    """The nets side by side against one net put together from the library's parts, in training mode without dropout."""
+def test_nets_are_the_library_s_spiking_net_side_by_side():
+    """In training mode without dropout: outputs, and the gradients of weights and delays."""
     nets = Nets((4, 6, 5, 3), [Seed(1), Seed(2)], max_delay=3, learnable=True, decay=math.exp(-0.5), dropout=0.0)
     x = (torch.rand(14, 2, 8, 4, generator=torch.Generator().manual_seed(0)) < 0.4).float()
     found = nets(x)
+    found.square().mean(dim=(0, 2, 3)).sum().backward()
     for r in range(2):
-        h = x[:, r]
-        for k, synapses in enumerate(nets.layers):
-            h, _ = synapses[r](h)
-            if k < 2:
-                h = nn.BatchNorm1d(h.shape[-1])(h.flatten(0, 1)).view_as(h)
-                h, _ = LIF(h.shape[-1], tau=0.04, dt=0.02, reset="hard")(h)
-        h, _ = LI(3, tau=0.04, dt=0.02)(h)
-        assert_close(found[:, r], h, rtol=1e-4, atol=1e-4)
+        one = SpikingNet((4, 6, 5, 3), dt=0.02, tau=0.04, max_delay=3, generator=Seed(r + 1).torch("init"))
+        y, _ = one(x[:, r])
+        assert_close(found[:, r], y, rtol=1e-4, atol=1e-4)
+        y.square().mean().backward()
+        for ours, theirs in zip((layer[r] for layer in nets.layers), one.synapses(), strict=True):
+            assert torch.equal(ours.weight, theirs.weight)
+            assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-3, atol=1e-4)
+            assert_close(ours.delay.grad, theirs.delay.grad, rtol=1e-3, atol=1e-4)
 
 
 def test_dropout_keeps_its_mask_over_time_and_the_mean(monkeypatch):
