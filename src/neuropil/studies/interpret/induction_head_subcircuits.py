@@ -135,7 +135,7 @@ study = Study(
     budgets={
         "smoke": {"classes": 20, "shared": 0.5, "batch": 8, "steps": 20, "every": 10, "tail": 10, "early": 10, "release": 10}
         | {"test_items": 16},
-        "glance": {"classes": 50, "shared": 0.5, "batch": 64, "steps": 1500, "every": 25, "tail": 50, "early": 50, "release": 100}
+        "glance": {"classes": 50, "shared": 0.5, "batch": 64, "steps": 1200, "every": 25, "tail": 50, "early": 50, "release": 100}
         | {"test_items": 256},
         "desk": {"classes": 50, "shared": 0.5, "batch": 64, "steps": 3000, "every": 25, "tail": 100, "early": 50, "release": 100}
         | {"test_items": 256},
@@ -444,6 +444,7 @@ COLOURS = {
     "match": "#c77dba",
     "eight_heads": "#a0785a",
 }
+TICKS = (25, 50, 100, 200, 400, 800, 1600, 3200)
 SHOWN = ("free", "random", "previous_token", "perfect_layer_1")
 
 
@@ -471,6 +472,9 @@ def phase_change(table: Table) -> Figure:
             x, y = _held(curves)
             ax.plot(x[1:], y[1:], color=COLOURS[arm], lw=2.2, label=arm.replace("_", " "))
         ax.set(xscale="log", xlabel="update", title=table.curves(table.arms[0], name)[0].y_label)
+        ax.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        ax.minorticks_off()
+        ax.set_xlim(right=max(curve.x[-1] for arm in SHOWN if arm in table.arms for curve in table.curves(arm, name)) * 1.1)
     axes[0].axhline(math.log(2), color=GREY, lw=0.8, ls="--")
     axes[0].set_ylim(0, 1.3)
     axes[1].axhline(0, color=GREY, lw=0.8, ls="--")
@@ -502,9 +506,12 @@ def steps(table: Table) -> Figure:
                 edgecolors=COLOURS[arm],
                 facecolors=COLOURS[arm] if done else "none",
             )
-        ax.hlines(sorted(min(value, top) for value in values)[n // 2], place - 0.35, place + 0.35, color=COLOURS[arm], lw=2)
+        ax.hlines(sorted(min(value, top) for value in values)[n // 2], place - 0.38, place + 0.38, color=COLOURS[arm], lw=1.2)
     ax.set_xticks(range(len(arms)), [arm.replace("_", "\n") for arm in arms], fontsize=8)
     ax.set(yscale="log", ylabel="updates to solve")
+    ax.set_yticks(TICKS, [str(tick) for tick in TICKS])
+    ax.minorticks_off()
+    ax.set_ylim(20, 1.3 * top)
     return figure
 
 
