@@ -248,6 +248,27 @@ def test_a_recall_makes_links_that_were_never_written():
     assert memory.recall_cues(s, alone)[0].tolist() == [1, 1]
 
 
+def test_an_overwritten_cell_no_longer_calls_its_cue_but_two_together_do():
+    """Erased at lag 0, then paired again at lag 2: each keeps 6 exp(-2/3) = 3.08 nA (and 0.23 of the operation before, without rest) of 3.36 needed."""
+    memory, cue = SpikingCAM(2, 6), torch.tensor([1.0, 0])
+    s = memory.write(memory.initial(), cue, torch.tensor([1.0, 1, 1, 0, 0, 0]))
+    _, s = memory(torch.zeros(60, 8), s)
+    s = memory.write(s, cue, torch.tensor([0.0, 0, 0, 1, 1, 1]))
+    assert memory.recall(s, cue)[0].tolist() == [0, 0, 0, 1, 1, 1]
+    assert_close(s.cue_w[0, :3], torch.full((3,), 6 * math.exp(-2 / 3)))
+    assert memory.recall_cues(s, torch.tensor([1.0, 0, 0, 0, 0, 0]))[0].tolist() == [0, 0]
+    assert memory.recall_cues(s, torch.tensor([1.0, 1, 0, 0, 0, 0]))[0].tolist() == [1, 0]
+
+
+def test_at_the_shortest_pace_a_cue_is_tied_to_the_next_content():
+    memory = SpikingCAM(2, 6)
+    x = torch.zeros(14, 8)
+    x[0:3, [0, 2, 3]] = 1
+    x[7:10, [1, 4, 5]] = 1
+    _, s = memory(x)
+    assert_close(s.content_w[2:4, 0], torch.full((2,), 1.8599), atol=1e-4, rtol=0)
+
+
 def test_off_and_on():
     rng = np.random.default_rng(0)
     x = torch.from_numpy((rng.random((60, 3, 10)) < 0.15).astype(np.float32))

@@ -159,7 +159,7 @@ study = Study(
     "The matrix holds one number a pair for synapses in both directions, and is counted as having both. "
     "Jitter alone halves what a write stores (links that reach: 0.47 on six tuning seeds, 1.0 without), so the dose is read in the same operations without noise, where the claim's other half, that use "
     "damages memories, can also be seen: contrasts on f1_on_time (loss only) and f1_quiet (no noise). "
-    "Overwrites are counted on the cue -> content pathway; on the other, an overwritten cell keeps a synapse of about 3.1 nA, short of the 3.36 that fire a cue alone, but two of them do. "
+    "Overwrites are counted on the cue -> content pathway; on the other, an overwritten cell keeps a synapse of 3.1 to 3.3 nA, short of the 3.36 that fire a cue alone, but two of them do. "
     "spiking > no_depression and willshaw > willshaw_kept hold by construction (nothing is forgotten) and are shown for scale. The lesion takes the content -> cue synapses away just before the test. "
     "off and unwritten are equal by construction too: amplitude 0 in the network, and a matrix that is never written. "
     "Looks before registration: pilots of the desk on seeds 1200 to 1209, twice with operations 9 ms apart (7 and 2) and once as now, and one without jitter on 1200 to 1205. "
