@@ -70,14 +70,14 @@ def test_forward_equals_plain_numpy():
 
 def test_rotation_keeps_lengths_and_depends_on_the_distance_alone():
     q, k = torch.randn(2, 8, generator=generator(), dtype=torch.float64)
-    turned_q, turned_k = (rotate(v.expand(9, 1, 8))[:, 0] for v in (q, k))
+    turned_q, turned_k = (rotate(v.expand(9, 8)) for v in (q, k))
     assert_close(turned_q.norm(dim=1), q.norm().expand(9))
     products = turned_q @ turned_k.T
     for distance in range(-8, 9):
         diagonal = products.diagonal(distance)
         assert_close(diagonal, diagonal[:1].expand_as(diagonal))
     assert products[0].unique().numel() == 9
-    pair = rotate(torch.tensor([1.0, 0.0]).expand(4, 1, 2))[:, 0]  # a single pair turns by one radian a position
+    pair = rotate(torch.tensor([1.0, 0.0]).expand(4, 2))  # a single pair turns by one radian a position
     assert_close(pair, torch.stack([torch.arange(4.0).cos(), torch.arange(4.0).sin()], dim=1))
 
 
@@ -114,7 +114,7 @@ def test_a_layer_with_one_head_is_one_whose_others_are_ablated():
         state[f"layers.1.{part}.weight"] = state[f"layers.1.{part}.weight"][:, 8:12]
     state["layers.1.out.weight"] = state["layers.1.out.weight"][8:12]
     one.load_state_dict(state)
-    with clamp(many, {"layers.1.mix[..., [0, 1, 3], :]": 0.0}):
+    with clamp(many, {"layers.1.mix[..., [0, 1, 3], :, :]": 0.0}):
         assert_close(many(x), one(x))
     assert not torch.allclose(many(x), one(x))
 
@@ -124,7 +124,7 @@ def test_what_is_held_is_what_acts():
     before = torch.eye(5, dtype=torch.float64)[[0, 0, 1, 2, 3]]
     with clamp(net, {"layers.0.pattern[:, 1]": before}), observe(net, "layers.0.value", "layers.0.mix", "layers.0.pattern") as seen:
         net(x)
-    assert_close(seen["layers.0.mix"][:, 1:, 1], seen["layers.0.value"][:, :-1, 4:8])
+    assert_close(seen["layers.0.mix"][:, 1, 1:], seen["layers.0.value"][:, :-1, 4:8])
     assert not torch.allclose(seen["layers.0.pattern"][:, 0], before.expand(2, 5, 5))
     other = torch.randn(2, 5, 12, generator=generator(2), dtype=torch.float64)
     free = net(x)
@@ -159,7 +159,7 @@ def test_refusals():
     with pytest.raises(ValueError, match="generator"):
         AttentionOnlyTransformer(3, 2, replicas=2, generator=[generator()])
     with pytest.raises(ValueError, match="even width"):
-        rotate(torch.zeros(2, 1, 3))
+        rotate(torch.zeros(2, 3))
     with pytest.raises(ValueError, match="reshape"):
         build()(torch.zeros(5, 7, dtype=torch.float64))
     with pytest.raises(ValueError, match="reshape"):

@@ -44,27 +44,27 @@ class ReplicaNorm(nn.Module):
 
 
 def rotate(x: Tensor, base: float = 10_000.0) -> Tensor:
-    """Turn entries (2i, 2i+1) of the vector at position t by the angle ``t base^(-2i/n)``; x [..., T, heads, n]. Source: su2021.
+    """Turn entries (2i, 2i+1) of the vector at position t by the angle ``t base^(-2i/n)``; x [..., T, n]. Source: su2021.
 
     So the product of a turned query and a turned key depends on how far apart they are and not on where. Raises ``ValueError`` for odd n.
     """
-    length, n = x.shape[-3], x.shape[-1]
+    length, n = x.shape[-2:]
     if n % 2:
         raise ValueError(f"Rotary positions turn pairs of entries, a head of width {n} was given; give an even width.")
     rate = base ** (-torch.arange(0, n, 2, dtype=torch.float64) / n)
-    angle = torch.arange(length, dtype=torch.float64)[:, None, None] * rate
+    angle = torch.arange(length, dtype=torch.float64)[:, None] * rate
     turn = torch.polar(torch.ones_like(angle), angle).to(x.device, x.dtype.to_complex())
     turned = torch.view_as_complex(x.unflatten(-1, (n // 2, 2))) * turn
     return torch.view_as_real(turned).flatten(-2)
 
 
 class Scores(nn.Module):
-    """``q_i . k_j / sqrt(n)`` for j up to i, minus infinity beyond; q, k [..., T, heads, n] -> [..., heads, T, T]."""
+    """``q_i . k_j / sqrt(n)`` for j up to i, minus infinity beyond; q, k [..., heads, T, n] -> [..., heads, T, T]."""
 
     def forward(self, q: Tensor, k: Tensor) -> Tensor:
         """Compare every query with the keys up to it."""
-        scores = torch.einsum("...ihn,...jhn->...hij", q * q.shape[-1] ** -0.5, k)
-        later = torch.ones(q.shape[-3], q.shape[-3], dtype=torch.bool, device=q.device).triu(1)
+        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        later = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool, device=q.device).triu(1)
         return scores.masked_fill(later, -math.inf)
 
 
@@ -77,18 +77,18 @@ class Pattern(nn.Module):
 
 
 class Mix(nn.Module):
-    """What every head reads: values weighted by its pattern; [..., heads, T, T], [..., T, heads, n] -> [..., T, heads, n]."""
+    """What every head reads: values weighted by its pattern; [..., heads, T, T], [..., heads, T, n] -> [..., heads, T, n]."""
 
     def forward(self, pattern: Tensor, v: Tensor) -> Tensor:
         """Average the values."""
-        return torch.einsum("...hij,...jhn->...ihn", pattern, v)
+        return pattern @ v
 
 
 class AttentionLayer(nn.Module):
     """Pre-norm multi-head causal attention with rotary positions, opened up into named steps; x [..., n, T, width] -> what it adds to x.
 
     Steps: ``pattern_input`` and ``value_input`` (both x, unless held), ``query``, ``key``, ``value`` [..., n, T, heads * head_width],
-    ``scores`` and ``pattern`` [..., n, heads, T, T], ``mix`` [..., n, T, heads, head_width], ``out``.
+    ``scores`` and ``pattern`` [..., n, heads, T, T], ``mix`` [..., n, heads, T, head_width], ``out``.
     """
 
     def __init__(self, width: int, heads: int, head_width: int, base: float, replicas: tuple[int, ...]) -> None:
@@ -107,11 +107,11 @@ class AttentionLayer(nn.Module):
         values = self.value(normed if read is seen else self.norm(read))
         q, k = rotate(self._split(self.query(normed)), self.base), rotate(self._split(self.key(normed)), self.base)
         mixed = self.mix(self.pattern(self.scores(q, k)), self._split(values))
-        y: Tensor = self.out(mixed.flatten(-2))
+        y: Tensor = self.out(mixed.transpose(-3, -2).flatten(-2))
         return y
 
     def _split(self, x: Tensor) -> Tensor:
-        heads: Tensor = x.unflatten(-1, (self.heads, self.head_width))
+        heads: Tensor = x.unflatten(-1, (self.heads, self.head_width)).transpose(-3, -2).contiguous()
         return heads
 
 
@@ -122,7 +122,7 @@ class AttentionOnlyTransformer(nn.Module):
     Shapes: x [n, T, inputs] -> [n, T, outputs]. ``heads`` gives the number of heads of each layer, all of width ``head_width``. With
     ``replicas=R`` it is R independent networks side by side, x [R, n, T, inputs] -> [R, n, T, outputs], and every parameter has that axis in front.
 
-    Every step has a name for ``neuropil.observe``: ``layers.0.pattern``, ``layers.1.mix[..., 3, :]`` (head 3), ``layers.1.pattern_input``
+    Every step has a name for ``neuropil.observe``: ``layers.0.pattern``, ``layers.1.mix[..., 3, :, :]`` (head 3), ``layers.1.pattern_input``
     (what queries and keys are made of, apart from the values), see ``AttentionLayer``. Silencing a head's ``mix`` is ablating it, and a layer
     with one head is a layer of several whose others are ablated.
 

@@ -352,7 +352,7 @@ class Runs:
             silenced = [head for head in heads if head not in kept]
             with ExitStack() as stack:
                 if silenced:
-                    stack.enter_context(clamp(self.net, {f"layers.1.mix[..., {silenced}, :]": 0.0}))
+                    stack.enter_context(clamp(self.net, {f"layers.1.mix[..., {silenced}, :, :]": 0.0}))
                 logits = self.forward(tests)
             of_right = logits.gather(-1, tests.target[..., None])[..., 0]
             of_both = logits.gather(-1, self.now.labels).sum(dim=-1)
