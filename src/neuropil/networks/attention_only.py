@@ -81,7 +81,8 @@ class Mix(nn.Module):
 
     def forward(self, pattern: Tensor, v: Tensor) -> Tensor:
         """Average the values."""
-        return pattern @ v
+        mixed: Tensor = pattern @ v
+        return mixed
 
 
 class AttentionLayer(nn.Module):
