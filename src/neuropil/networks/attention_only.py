@@ -63,9 +63,10 @@ class Scores(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor) -> Tensor:
         """Compare every query with the keys up to it."""
-        scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+        scores: Tensor = q.mul(q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
         later = torch.ones(q.shape[-2], q.shape[-2], dtype=torch.bool, device=q.device).triu(1)
-        return scores.masked_fill(later, -math.inf)
+        masked: Tensor = scores.masked_fill(later, -math.inf)
+        return masked
 
 
 class Pattern(nn.Module):
