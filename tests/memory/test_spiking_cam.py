@@ -123,6 +123,27 @@ def test_the_authors_second_example_relearning_a_cue_forgets_what_it_held():
     assert answers(SpikingCAM(5, 10, depression=0.0).double(), RELEARN, 42)[-1] == (36, [], [0, 1, 2, 3, 8, 9])
 
 
+def test_the_authors_third_example_operations_at_the_shortest_pace_are_recalled():
+    """Learnt and relearnt 7 ms apart, recalled 6 ms apart; each cue answers with what it was last taught, 6 ms after it is asked."""
+    cues = [[], [], [14, 15, 16, 40, 41, 42, 53], [7, 8, 9, 27, 33, 34, 35, 47], [0, 1, 2, 21]]
+    second, third, fourth, fifth = [7, 8, 9], [14, 15, 16], [33, 34, 35], [40, 41, 42]
+    contents = [[*fourth, *fifth], [*fourth, *fifth], [], [], [], [*third, *fourth], [*second, *third, *fourth]]
+    contents += [[0, 1, 2, *second, *third, *fourth], [0, 1, 2, *second, *fifth], [0, 1, 2, *fifth]]
+    shown = {t: content for t, _, content in answers(SpikingCAM(5, 10).double(), cues + contents, 62)}
+    assert {t: shown[t] for t in (27, 33, 53, 59)} == {27: [7, 8, 9], 33: [6, 7, 8], 53: [0, 1, 5, 6, 7], 59: [0, 1, 8, 9]}
+
+
+def test_the_authors_fourth_example_single_cells_before_and_after_relearning():
+    cues = [[0, 1, 2, 50, 60, 61, 62, 70], [10, 11, 12], [], [], []]
+    first, second, third = [0, 1, 2], [10, 11, 12], [60, 61, 62]
+    contents = [[*first, *second, 20, 80], first, [*first, 40, *third, 90], third, [], [], []]
+    contents += [second, [*first, *second], [*first, *second, 30, *third, 100]]
+    shown = answers(SpikingCAM(5, 10).double(), cues + contents, 112)
+    by_cell = {t: cue for t, cue, _ in shown if t in (26, 36, 46, 86, 96, 106)}
+    assert by_cell == {26: [0, 1], 36: [0, 1], 46: [0], 86: [1], 96: [0], 106: [0, 1]}
+    assert {t: content for t, _, content in shown if t in (56, 76)} == {56: [0, 1, 2, 8, 9], 76: [2, 3, 9]}
+
+
 def test_the_authors_fifth_example_fragments_of_several_cells_are_answered_by_every_cue_that_meets_them():
     cues = [[0, 1, 2], [10, 11, 12, 50], [20, 21, 22], [], []]
     first, second, third = [0, 1, 2], [10, 11, 12], [20, 21, 22]

@@ -101,6 +101,38 @@ def test_the_matrix_in_plain_python_on_the_same_spikes():
         assert (record.links[-1, 0, c] == links).all()
 
 
+def test_all_that_the_matrix_misses_is_what_did_not_arrive():
+    """Its answers are the right ones to the part of the question that came: nothing that holds what was written can answer better."""
+    what = cam.mixed(arm("willshaw"), SMALL, Seed(1010))
+    x = cam.trains(what, [(0.1, True), (0.1, False), (0.0, False)], Seed(1010).numpy("noise"))
+    record = cam.drive(arm("willshaw"), [what], [x], SMALL.operations)
+    arrived = x.max(axis=1)[:, :, :4], x.max(axis=1)[:, :, 4:]
+    missed = 0
+    for o, kind in enumerate(what.kind.tolist()):
+        for c in range(3):
+            if kind == BY_CUE:
+                best = what.held[o][what.cue[o]] & bool(arrived[0][o, c, what.cue[o]])
+                assert (record.answers[o, 0, c, 4:] == best).all()
+                missed += (best != what.answer[o, 4:]).any()
+            elif kind == BY_FRAGMENT:
+                best = (what.held[o] & (arrived[1][o, c] > 0)).any(axis=1)
+                assert (record.answers[o, 0, c, :4] == best).all()
+                missed += (best != what.answer[o, :4]).any()
+    assert missed > 0
+
+
+def test_answering_blindly_scores_what_the_sizes_of_the_right_answers_give():
+    (found,) = study.compute(arm("blind"), SMALL, [Seed(1011)])
+    what = cam.mixed(arm("blind"), SMALL, Seed(1011))
+    right = as_sets(what)[SMALL.operations :]
+    kinds = what.kind[SMALL.operations :]
+    by_cue = np.mean([2 * len(r) / (12 + len(r)) for r, kind in zip(right, kinds, strict=True) if kind == BY_CUE])
+    by_fragment = np.mean([2 * len(r) / (4 + len(r)) for r, kind in zip(right, kinds, strict=True) if kind == BY_FRAGMENT])
+    assert found["f1_cue"] == pytest.approx(by_cue)
+    assert found["f1_fragment"] == found["f1_all_cues"] == pytest.approx(by_fragment)
+    assert found["f1"] == found["f1_quiet"] == pytest.approx((by_cue + by_fragment) / 2)
+
+
 def test_the_spiking_memory_is_driven_as_one_sequence_and_read_in_its_window():
     what = cam.mixed(arm("spiking"), SMALL, Seed(1004))
     x = cam.trains(what, cam.conditions(arm("cut"), SMALL), Seed(1004).numpy("noise"))

@@ -1,4 +1,4 @@
-"""A spiking CA3 memory against a Willshaw matrix: which answers better after many noisy writes, overwrites and recalls?"""
+"""A spiking CA3 memory against a Willshaw matrix: does it answer as well after many noisy writes, overwrites and recalls?"""
 
 from __future__ import annotations
 
@@ -36,8 +36,16 @@ WILLSHAW = {"memory": "willshaw", "contents": "random", "readout": 1, "clear": T
 ALIKE = ("parameters", "compute", "data")
 
 
-def _on(a: str, b: str, on: str = "f1") -> Contrast:
+def _as_good(a: str, b: str, on: str = "f1") -> Contrast:
+    return Contrast(a, b, on=on, delta=0.05, match=ALIKE, relation="equal")
+
+
+def _better(a: str, b: str, on: str = "f1") -> Contrast:
     return Contrast(a, b, on=on, delta=0.05, match=ALIKE)
+
+
+def _above_blind(on: str) -> Contrast:
+    return Contrast("spiking", "blind", on=on, delta=0.05, match=("compute", "data"))
 
 
 def _f1(label: str, kind: Literal["mean", "exact"] = "mean") -> Metric:
@@ -53,7 +61,7 @@ study = Study(
     slug="hippocampal-spiking-cam",
     cites="hippocampal-spiking-cam2023",
     claim="After 200 writes, overwrites and recalls under 1 ms of jitter and 5 % spike loss, with plasticity on throughout, the spiking CA3 memory "
-    "answers better by 0.05 F1 than a Willshaw matrix whose row is cleared at each write.",
+    "answers as well, to within 0.05 F1, as a Willshaw matrix that is told when each operation begins and whether it is a write, and clears the row it writes.",
     fidelity="code",
     scale="proxy",
     arms={
@@ -69,6 +77,7 @@ study = Study(
         "cut": {**SPIKING, "cut": True},
         "off": {**SPIKING, "potentiation": 0.0, "depression": 0.0},
         "unwritten": {**WILLSHAW, "written": False},
+        "blind": {"memory": "blind", "contents": "random"},
     },
     metrics={
         "f1": _f1("F1 of the recalled set, mean of both ways of asking"),
@@ -97,26 +106,33 @@ study = Study(
         "steps": Metric("operations", kind="exact", better="lower"),
         "samples": Metric("input spikes", better="lower"),
     },
-    primary=_on("spiking", "willshaw"),
+    primary=_as_good("spiking", "willshaw"),
     secondary=(
-        _on("spiking", "willshaw", "f1_on_time"),
-        _on("spiking", "willshaw", "f1_quiet"),
-        _on("spiking", "willshaw", "f1_cue"),
-        _on("spiking", "willshaw", "f1_fragment"),
-        _on("frozen_recall", "spiking"),
-        _on("frozen_recall", "spiking", "f1_quiet"),
-        _on("spiking", "no_gate", "f1_quiet"),
-        _on("spiking", "no_lateral", "f1_quiet"),
-        _on("spiking", "no_depression", "f1_quiet"),
-        _on("spiking", "willshaw_kept"),
-        _on("spiking_digits", "willshaw_digits"),
+        _as_good("spiking", "willshaw", "f1_on_time"),
+        _as_good("spiking", "willshaw", "f1_quiet"),
+        _as_good("spiking", "willshaw", "f1_cue"),
+        _as_good("spiking", "willshaw", "f1_fragment"),
+        _as_good("frozen_recall", "willshaw", "f1_quiet"),
+        _as_good("spiking_digits", "willshaw_digits"),
+        _above_blind("f1"),
+        _above_blind("f1_fragment"),
+        _above_blind("f1_fragment_quiet"),
+        _better("frozen_recall", "spiking"),
+        _better("frozen_recall", "spiking", "f1_quiet"),
+        _better("spiking", "no_gate", "f1_quiet"),
+        _better("spiking", "no_lateral", "f1_quiet"),
+        _better("spiking", "no_depression", "f1_quiet"),
+        _better("spiking", "willshaw_kept"),
     ),
-    dose=(Dose("stored_quiet", at_least=0.9), Dose("overwritten_quiet", at_least=50)),
+    dose=(Dose("stored_quiet", at_least=0.9), Dose("overwritten_quiet", at_least=50), Dose("stored", at_least=0.25)),
     gate=Gate(
-        "without noise and overlap both memories are perfect, and noise can hurt the control",
+        "without noise and overlap both memories are perfect; the score feels noise, old contents that are kept, and, "
+        "where there is no noise, what the spiking memory holds",
         "spiking.f1_disjoint >= 1",
         "willshaw.f1_disjoint >= 1",
         "willshaw.f1_heavy <= 0.8",
+        "willshaw.f1 - willshaw_kept.f1 >= 0.2",
+        "spiking.f1_quiet - blind.f1_quiet >= 0.1",
     ),
     lesion=Lesion("cut", at_least=0.1),
     off=Off("off", equals="unwritten"),
@@ -149,23 +165,31 @@ study = Study(
     "operations without noise (the paper's own stress and application tests were not at hand), here it is 10 cues, 20 cells (3 active, drawn anew at each write) and 200 operations, then a test. Noise is ours: each input spike is moved by -1, 0 or 1 ms, "
     "each equally likely, and lost with 5 %. Operations start 12 ms apart: the 10 of the authors' examples of asking by content, and 2 so that jitter never brings them closer.",
     notes="What is right: asked by cue, the cells written last under that cue; asked by a fragment (1 to 3 cells of a content that is held), every cue whose content has at least "
-    "one of them, as the authors' documentation defines it. Lost spikes do not change what is right. An empty answer scores 0. Answering every fragment with all cues would "
-    "score f1_all_cues. "
+    "one of them, as the authors' documentation defines it. Lost spikes do not change what is right. An empty answer scores 0, so F1 is kind to "
+    "answering too much: the arm blind answers every question with all cells or all cues, and says what a score is worth (f1_all_cues, on fragments). "
+    "The claim is one of equality. It first read 'better by 0.05', which could not have come out: the matrix is exact, and all that it misses are questions that "
+    "did not arrive, which leaves less than 0.05 above it (0.96 in tuning). This was changed in review before registration, after the pilots; arms, metric, delta and data stayed. "
+    "So did the word that the pilots point to. The matrix is the rival with most knowledge, not the nearest in kind: it knows when operations begin, which are writes, "
+    "and takes 12 ms as one moment. The reader of either memory knows when it has asked. frozen_recall is told which operations are writes as well. "
     "The pair rule was read in sPyNNaker's source: the postsynaptic spike counts one moment late (the synapse's delay is dendritic), and lag 0 depresses by all of A_minus. "
     "Both matter: with them all five of the authors' test sequences come out as documented (answers after 5, 6 and 7 ms); with lag 0 left out, as in "
     "older releases, nothing is forgotten, and with the delay left out, nothing is learned. The paper's full text was not at hand, only its abstract, code and documentation. One pairing at lag 1 reaches 4.3 of 6 nA; a write reaches the bound because it pairs twice. "
     "Both memories get the same spikes. The matrix takes a cell as active if any spike of it came in the 12 ms slot, so jitter cannot hurt it; it needs no clock finer than the operation, "
     "and the matrix is told when to write, as the spiking memory need not be. Free choices, same grid and trials: the matrix's threshold in active cells (1 is what the set asks for, and a cue is one cell), the spiking memory's window of reading in ms. "
     "The matrix holds one number a pair for synapses in both directions, and is counted as having both. "
-    "Jitter alone halves what a write stores (links that reach: 0.47 on six tuning seeds, 1.0 without), so the dose is read in the same operations without noise, where the claim's other half, that use "
-    "damages memories, can also be seen: contrasts on f1_on_time (loss only) and f1_quiet (no noise). "
+    "Jitter alone halves what a write stores (links that reach: 0.47 on six tuning seeds, 1.0 without): a dose of 0.9 is asked of the same operations without noise, "
+    "and shows that the program works as its authors say; in the noise of the primary contrast 0.25 is asked, and shows that it is not switched off there. "
+    "What use does to memories is in the contrasts on f1_on_time (loss only) and f1_quiet (no noise). "
     "Overwrites are counted on the cue -> content pathway; on the other, an overwritten cell keeps a synapse of 3.1 to 3.3 nA, short of the 3.36 that fire a cue alone, but two of them do. "
-    "spiking > no_depression and willshaw > willshaw_kept hold by construction (nothing is forgotten) and are shown for scale. The lesion takes the content -> cue synapses away just before the test. "
+    "spiking > no_depression and willshaw > willshaw_kept hold by construction (nothing is forgotten) and are shown for scale. The lesion takes the content -> cue synapses away just before the test; "
+    "it costs because no answer scores 0, and alone would not show that the answers lost were good ones (see blind). "
     "off and unwritten are equal by construction too: amplitude 0 in the network, and a matrix that is never written. "
     "Looks before registration: pilots of the desk on seeds 1200 to 1209, twice with operations 9 ms apart (7 and 2) and once as now, and one without jitter on 1200 to 1205. "
     "Spiking: about 0.49, 0.67 and 0.75 with jitter and loss, loss, neither; matrix 0.97, 0.97 and 1; nothing changed by 0.02 when operations were spread from 9 to 12 ms. "
     "They were spread because, at the shortest pace that the authors allow, one write ties its cue to the next content. The gate's loss went from 20 % (matrix 0.84) to 30 % (0.72), "
-    "the dose to the condition without noise, overwrites to one pathway. Nothing was searched for in the spiking memory but its window of reading. "
+    "the dose to the condition without noise, overwrites to one pathway. In review came the arm blind and its contrasts, the dose in noise, the last two conditions of the gate, "
+    "and frozen_recall against the matrix, all with the pilots known: fragments without noise 0.51, and 0.51 by answering all cues. "
+    "Nothing was searched for in the spiking memory but its window of reading, and neither memory was adapted to noise. "
     "No Hopfield arm.",
 )
 
@@ -304,10 +328,13 @@ def drive_willshaw(arm: Settings, x: Tensor, kinds: Tensor, k: int) -> Record:
 
 
 def drive(arm: Settings, sessions: Sequence[Session], x: Sequence[NDArray[np.float32]], test: int) -> Record:
-    """Run the arm's memory on one session a seed, all seeds and losses at once."""
+    """Run the arm's memory on one session a seed, all seeds and losses at once; ``blind`` holds nothing and answers everything."""
     spikes = torch.from_numpy(np.stack(x, axis=2))
     kinds = torch.from_numpy(np.stack([what.kind for what in sessions], axis=1))
     k = sessions[0].held.shape[1]
+    if arm.memory == "blind":
+        o, _, b, c, cells = spikes.shape
+        return Record(np.ones((o, b, c, cells), dtype=bool), np.ones((o, b, c, 2, k, cells - k), dtype=bool))
     return drive_spiking(arm, spikes, kinds, k, test) if arm.memory == "spiking" else drive_willshaw(arm, spikes, kinds, k)
 
 
