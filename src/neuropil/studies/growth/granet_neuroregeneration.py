@@ -45,14 +45,13 @@ study = Study(
         "granet": {**GRANET},
         "gradual": {**GRADUAL},
         "random_regrowth": {**GRANET, "regrow": "random"},
-        "granet_slow": {**GRANET, "learning_rate": 0.05},
-        "gradual_slow": {**GRADUAL, "learning_rate": 0.05},
+        "granet_gentle": {**GRANET, "share": 0.1},
+        "granet_slow": {**GRANET, "learning_rate": 0.1},
+        "gradual_slow": {**GRADUAL, "learning_rate": 0.1},
         "granet_98": {**GRANET, "density": 0.02},
         "gradual_98": {**GRADUAL, "density": 0.02},
-        "granet_997": {**GRANET, "density": 0.003},
-        "gradual_997": {**GRADUAL, "density": 0.003},
         "static": {"growth": "static", "learning_rate": 0.4},
-        "dense": {"growth": "none", "learning_rate": 0.4},
+        "dense": {"growth": "none", "learning_rate": 0.2},
         "probe_regrown": {**GRANET, "growth": "probe"},
         "probe_pruned": {**GRADUAL, "growth": "probe"},
         "regrown_cut": {**GRANET, "cut": True},
@@ -81,9 +80,9 @@ study = Study(
     secondary=(
         _finely("granet", "random_regrowth"),
         _finely("random_regrowth", "gradual"),
+        _finely("granet_gentle", "gradual"),
         _finely("granet_slow", "gradual_slow"),
         _finely("granet_98", "gradual_98"),
-        _finely("granet_997", "gradual_997"),
         _finely("probe_regrown", "probe_pruned", on="plasticity"),
         Contrast("granet", "static", on="accuracy", delta=0.02, match=("parameters", "compute", "data")),
         Contrast("granet", "gradual", on="effective_share", delta=0.05, match=ALIKE),
@@ -100,18 +99,16 @@ study = Study(
     lesion=Lesion("regrown_cut"),
     off=Off("off", "gradual"),
     tune=Tune(
-        space={"learning_rate": Grid((0.1, 0.2, 0.4, 0.8, 1.6))},
+        space={"learning_rate": Grid((0.3, 0.4, 0.5, 0.6, 0.8, 1.0))},
         on="validation_accuracy",
         arms=("granet", "gradual"),
         follow={
             "random_regrowth": "granet",
             "granet_98": "granet",
-            "granet_997": "granet",
             "regrown_cut": "granet",
             "gradual_98": "gradual",
-            "gradual_997": "gradual",
+            "granet_gentle": "gradual",
             "static": "gradual",
-            "dense": "gradual",
             "probe_regrown": "gradual",
             "probe_pruned": "gradual",
         },
@@ -127,8 +124,24 @@ study = Study(
         | {"steps": 2000, "batch": 100, "every": 50, "density": 0.005, "probe": (800, 200), "probe_density": 0.02},
     },
     data={"smoke": ("digits",), "glance": ("digits",), "desk": ("mnist",)},
-    distance="x",
-    notes="x",
+    distance="MNIST (10,000 training images) and a multilayer perceptron 784-300-100-10 for 2,000 minibatches of 100, instead of VGG-19 and ResNet-50 on CIFAR "
+    "and ResNet-50 on ImageNet for 100 to 250 epochs; 99.5 per cent sparsity instead of 80 to 98, where this net loses next to nothing (arms granet_98, gradual_98); "
+    "an update every 50 steps instead of every 1,000 to 4,000, so that a regrown weight has 50 steps to grow; no batch normalisation; the peak rate is tuned for "
+    "each method instead of 0.1 for all, rises over the first tenth, and gradients are clipped at norm 1. Only the dense-to-sparse form: rewiring at "
+    "constant density (RigL, SET) trains with far fewer operations and would need its own matching.",
+    notes="As in the authors' code: gradual pruning is global and the swap is layer by layer, by the gradient of the batch just seen; the share swapped falls as a "
+    "cosine from 0.5 to 0.005 over all of training; pruning ends at 11/16 of training and swapping goes on; rates fall to a tenth at 1/2 and a hundredth at 3/4. "
+    "The tuned settings are the peak learning rates and nothing else: share 0.5 is the authors' value, and arm granet_gentle (0.1, at gradual pruning's rate) "
+    "shows what less of it does. The paper's probe of pruning plasticity regrows all that was pruned, so that its two nets differ in density; here both "
+    "are pruned to 2 per cent. Dense is the ceiling only and trains at 0.2, the best of 0.1, 0.2 and 0.4 on one tuning seed (0.968, 0.972, 0.965). "
+    "Pilots, all on seeds 1000 to 1003 and 1110 to 1119 with test accuracy in view. (1) At 99.5 per cent and the authors' schedule without warm-up or clipping, the "
+    "gain of regrowth shrank as the rate grew: 0.043 and 0.029 at 0.02, 0.011 at 0.1, 0.002 at 0.2, -0.001 and -0.004 at 0.3 (one or two seeds each); "
+    "at 99.7 per cent and rate 0.2 it was 0.006 and 0.005, at 98 per cent -0.001; shares of 0.1 and 0.25 made no difference at rate 0.2. (2) A tuning of that "
+    "design chose 0.25 for GraNet and 0.3 for gradual pruning: mean difference 0.005 over ten seeds, but all of it from one seed (0.053) on which units of the gradually "
+    "pruned net had died; -0.0005 without it. Hence warm-up and clipping, chosen on eleven runs of gradual pruning alone, two seeds. "
+    "(3) A second tuning at 99.5 per cent, rates 0.1 to 1.6 by factors of two, chose 0.4 for GraNet and 0.8 for gradual pruning: difference -0.006, spread 0.003. At 0.8 "
+    "GraNet fell to 0.88 on validation, so the grid was refined between and above. (4) A third tuning, rates 0.3 to 1.2, chose 0.5 and 0.8: difference -0.007, spread 0.004. Between these, 99.7 per cent was considered and not run, since dense "
+    "at rate 0.1 left just the 0.02 that the gate asks for; at its own best rate it leaves more, so the sparsity is the one first intended. Since then only the rate of dense changed.",
 )
 
 
@@ -355,8 +368,7 @@ COLOURS = {"granet": "#d1495b", "random": "#e09f3e", "gradual": "#4f7cac", "regr
 PAIRS = {
     "98 %": ("gradual_98", "granet_98"),
     "99.5 %": ("gradual", "granet"),
-    "99.7 %": ("gradual_997", "granet_997"),
-    "99.5 %,\nrate 0.05": ("gradual_slow", "granet_slow"),
+    "99.5 %,\nrate 0.1": ("gradual_slow", "granet_slow"),
 }
 
 
@@ -384,7 +396,7 @@ def _pair(ax: Axes, table: Table, arms: tuple[str, str], metric: str, at: float)
     "saw",
     "Left: the share of weights that exist, the same in both arms. Middle: accuracy on 500 validation images just before and just after each update, "
     "mean over seeds: the drop is what an update costs at once, the rise is recovery. Right: test accuracy, a line a seed from gradual pruning "
-    "(blue) to GraNet (red), at three sparsities and at a learning rate below the best.",
+    "(blue) to GraNet (red), at two sparsities and at a learning rate below the best.",
 )
 def saw(table: Table) -> Figure:
     """Pruning as it happens, what it costs at once, and what is left at the end."""
