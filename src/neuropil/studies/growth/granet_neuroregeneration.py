@@ -425,7 +425,7 @@ def saw(table: Table) -> Figure:
 @study.figure(
     "wiring",
     "Pixels that are still wired to the first hidden layer at the end, one seed: shade is the number of weights that leave a pixel (square root, one "
-    "scale for all). Right: density by layer, a dot a seed. Global pruning chooses between layers; regrowth gives each layer back what it took there.",
+    "scale for all). Right: density by layer, a dot a seed. Pruning chooses between layers; a swap keeps each layer's number, and the next pruning decides again.",
 )
 def wiring(table: Table) -> Figure:
     """Where the connections are that the two methods keep."""
@@ -482,6 +482,7 @@ def survival(table: Table) -> Figure:
     if {"probe_pruned", "probe_regrown"} <= set(table.arms):
         _pair(right, table, ("probe_pruned", "probe_regrown"), "plasticity", 0)
         right.set_xticks([0, 0.5], ["pruned", "regrown"])
-        right.set_xlim(-0.3, 0.8)
-    right.set(ylabel="accuracy, after minus before", title="plasticity")
+        right.set(xlim=(-0.3, 0.8), ylabel="accuracy, after minus before", title="plasticity")
+    else:
+        right.set_axis_off()
     return figure
