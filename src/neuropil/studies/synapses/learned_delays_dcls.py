@@ -54,7 +54,7 @@ study = Study(
         "none": {**NONE, "widened": True},
         "none_narrow": {**NONE},
         "random_whole": {**RANDOM, "whole": True},
-        "off": {**DELAYS, "position_rate": 0.0},
+        "off": {**RANDOM, "learnable": True},
         "lag_learned": {**DELAYS, **LAGS},
         "lag_random": {**RANDOM, **LAGS},
         "lag_none": {**NONE, **LAGS, "widened": True},
