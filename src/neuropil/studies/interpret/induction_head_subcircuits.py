@@ -135,7 +135,7 @@ study = Study(
     budgets={
         "smoke": {"classes": 20, "shared": 0.5, "batch": 8, "steps": 20, "every": 10, "tail": 10, "early": 10, "release": 10}
         | {"test_items": 16},
-        "glance": {"classes": 50, "shared": 0.5, "batch": 64, "steps": 1200, "every": 25, "tail": 50, "early": 50, "release": 100}
+        "glance": {"classes": 50, "shared": 0.5, "batch": 64, "steps": 2000, "every": 25, "tail": 50, "early": 50, "release": 100}
         | {"test_items": 256},
         "desk": {"classes": 50, "shared": 0.5, "batch": 64, "steps": 3000, "every": 25, "tail": 100, "early": 50, "release": 100}
         | {"test_items": 256},
