@@ -1,4 +1,4 @@
-"""HLOP: does a subspace learned by Hebbian lateral neurons protect a spiking net's old tasks better than a random one of the same rank?"""
+"""HLOP: does a subspace learned by Hebbian lateral neurons protect a spiking net's old tasks better than one of the same rank that is not learned?"""
 
 from __future__ import annotations
 
@@ -39,19 +39,20 @@ study = Study(
     slug="hlop-snn-continual",
     cites="xiao2024",
     claim="In a spiking network that learns five permuted MNIST tasks one after the other, keeping weight updates off the subspace that Hebbian "
-    "lateral neurons learned from old tasks' traces ends in a higher average accuracy than keeping them off a random subspace of the same rank.",
+    "lateral neurons learned from old tasks' traces ends in a higher average accuracy than keeping them off a random subspace of the same rank, and "
+    "than keeping them off the span of as many stored traces, from which nothing is learned.",
     fidelity="code",
     scale="reduced",
     arms={
         "hlop": {**HLOP},
-        "random": {**HLOP, "subspace": "random"},
-        "svd": {**HLOP, "subspace": "svd"},
+        "random": {**HLOP, "subspace": "random", "learning_rate": 0.2},
         "examples": {**HLOP, "subspace": "examples"},
-        "none": {**HLOP, "subspace": None},
+        "svd": {**HLOP, "subspace": "svd"},
+        "none": {**HLOP, "subspace": None, "learning_rate": 0.2},
         "replay": {**HLOP, "subspace": None, "replay": True},
         "hlop_released_rates": {**HLOP, "hebbian_scale": 1.0},
         "swapped": {**HLOP, "swapped": True},
-        "off": {**HLOP, "strength": 0.0},
+        "off": {**HLOP, "strength": 0.0, "learning_rate": 0.2},
     },
     metrics={
         "accuracy": Metric("share of test images", floor=0.1, ceiling=1.0, label="final average accuracy"),
@@ -69,17 +70,20 @@ study = Study(
         "captured_least": Metric("share of energy", ceiling=1.0, label="the same, in the worst layer and task"),
         "overlap": Metric("mean squared cosine", floor=0.0, ceiling=1.0, label="overlap with the principal subspace of old traces"),
         "frozen_share": Metric("share of directions", better="lower", label="directions closed to the last task's updates, worst layer"),
+        "taken_energy": Metric("share of energy", better="lower", label="the last task's own trace energy that its updates are kept off"),
         "firing_share": Metric("share of steps", label="spikes a hidden neuron and step"),
         "stored": Metric("numbers", better="lower", label="kept from old tasks for the last"),
         "parameters": Metric("weights", better="lower"),
         "steps": Metric("updates", kind="exact", better="lower"),
         "samples": Metric("images presented", kind="exact"),
     },
-    primary=Contrast("hlop", "random", on="accuracy", delta=0.03, match=(STORED, *ALIKE)),
+    primary=(
+        Contrast("hlop", "random", on="accuracy", delta=0.03, match=(STORED, *ALIKE)),
+        Contrast("hlop", "examples", on="accuracy", delta=0.03, match=(STORED, *ALIKE)),
+    ),
     secondary=(
         Contrast("hlop", "svd", on="accuracy", delta=0.02, match=(STORED, *ALIKE), relation="equal"),
         Contrast("hlop", "none", on="accuracy", delta=0.03, match=ALIKE),
-        Contrast("hlop", "examples", on="accuracy", delta=0.02, match=(STORED, *ALIKE)),
         Contrast("hlop", "replay", on="accuracy", delta=0.02, match=("parameters", "compute", Match("stored", ratio=0.05))),
         Contrast("hlop", "hlop_released_rates", on="accuracy", delta=0.02, match=(STORED, *ALIKE)),
         Contrast("random", "none", on="accuracy", delta=0.03, match=ALIKE),
@@ -95,13 +99,13 @@ study = Study(
         "hlop.frozen_share <= 0.5",
         "hlop.last_accuracy - 0.9 * hlop.first_accuracy >= 0",
     ),
-    lesion=Lesion("swapped"),
+    lesion=Lesion("swapped", at_least=0.03),
     off=Off("off", "none"),
     tune=Tune(
         space={"learning_rate": Grid((0.05, 0.1, 0.2, 0.4, 0.8, 1.6))},
         on="validation_accuracy",
-        arms=("hlop", "random", "svd", "none", "replay"),
-        follow={"examples": "svd", "hlop_released_rates": "hlop", "swapped": "hlop", "off": "none"},
+        arms=("hlop", "random", "examples", "svd", "none", "replay"),
+        follow={"hlop_released_rates": "hlop", "swapped": "hlop", "off": "none"},
         seeds=(1000, 1001, 1002),
         spread=tuple(range(1110, 1120)),
     ),
@@ -128,26 +132,35 @@ study = Study(
     notes="Each task is tested on 2,000 of MNIST's 10,000 test images, drawn by the seed, none in two tasks, so that the final average counts every test "
     "image once. Validation images are the training set's, 1,000 that the seed keeps apart, seen through all permutations. "
     "Random closes as many directions as HLOP in every layer and task, orthonormal to each other, uniformly drawn: it is what HLOP's "
-    "lateral weights are before they learn, made orthogonal to the old ones. It has no rate to tune. HLOP's multiplier of 5 was chosen on captured "
+    "lateral weights are before they learn, made orthogonal to the old ones. It is a weak control (on pilots no better than no projection), so that a "
+    "second primary contrast asks for more: arm examples closes the span of the traces of the first 20 (30, 30) training images of each task, "
+    "orthonormalised, as many numbers stored and nothing learned. It was a secondary contrast with a delta of 0.02 until a review before registration "
+    "made it primary with the delta of the first, 0.03, and tuned it by itself. On tuning seeds its difference from HLOP was 0.028 to 0.034, about "
+    "delta, so that undecided is a likely outcome; delta was not lowered for it. "
+    "Neither control has a rate of its own to tune. HLOP's multiplier of 5 was chosen on captured "
     "trace energy on three tuning seeds, among 1, 3, 5, 10 and 30: at a learning rate of 0.3 it was 0.85, 0.90, (5 not tried), 0.92, 0.90; at 0.4 it was "
     "0.91 for 5 and for 10; at 0.8 it was 0.90 for 5, and 10 diverged. Final accuracies were displayed beside it (0.841, 0.868, 0.874, 0.867 at "
     "0.3; 0.876 for both at 0.4). What the released rates give at this length of training (94 updates a task instead of 938) is arm "
     "hlop_released_rates. "
-    "These pilots, about 30 cells on seeds 1000 to 1002, displayed test accuracy of all arms; delta, control, ranks and widths were set before them, ranks and "
+    "These pilots, about 30 cells on seeds 1000 to 1002, and a look at all arms on seeds 1200 to 1202 displayed test accuracy; delta, control, ranks and widths were set before them, ranks and "
     "widths after an earlier pilot on a rate network (2 to 3 seeds) that displayed accuracies too. The number of training images was set by cost. "
-    "Tuned learning rates (validation, seeds 1000 to 1002): 0.4 for hlop, svd and replay, 0.2 for random and none; a first tuning run stopped at "
+    "Tuned learning rates (validation, seeds 1000 to 1002): 0.4 for hlop, examples, svd and replay, 0.2 for random and none; a first tuning run stopped at "
     "1.6, where nets fall silent and an eigendecomposition in single precision failed, and all of it was run again in double. "
-    "A stronger control than random is arm examples: the span of the traces of the first 20 (30, 30) training images of each task, "
-    "orthonormalised, with nothing learned. Arm svd takes the leading directions of the traces of 1,000 training images, after the task and "
+    "Arm svd takes the leading directions of the traces of 1,000 training images, after the task and "
     "outside what is closed (GPM with given ranks); HLOP sees all traces of the task, but while the net still changes. Replay is the plain net "
     "that keeps as many numbers as the lateral weights hold (111 images and labels a task) and learns as many old images as new ones in each "
     "update, so it is shown up to twice the images. "
     "Captured energy is read before the last task, on validation images through the net as it is then: 1 minus the energy of the projected "
-    "traces over that of the traces, mean over three layers and four old tasks; -1 stands for a circuit that diverged. Energy is about 0, not about the mean. "
-    "The lesion puts random directions in the place of all that was learned when the fourth task begins. The gate asks that at most half of the directions are "
-    "closed, since a net that is frozen forgets nothing either; the released full run closes up to 0.72 of them by its last task and would not pass. "
+    "traces over that of the traces, mean over three layers and four old tasks; -1 stands for a circuit that diverged or a layer that fell silent. "
+    "Energy is about 0, not about the mean. Directions closed are measured likewise, on energy alike in all directions: for orthonormal rows their number over the layer's inputs. What that costs the new task depends on how much of its own "
+    "traces lies there, which is the metric taken_energy. "
+    "The lesion puts random directions, as many, in the place of all that was learned when the fourth task begins and goes on with random ones; it keeps "
+    "HLOP's learning rate, at which forgetting is worse than at the rate of arm random, and must cost at least delta. "
+    "The gate asks that at most half of the directions are closed, since a net that is frozen forgets nothing either; the released full run closes up to 0.72 of them by its last task and would not pass. "
     "Backward transfer is no evidence alone, learning accuracy stands beside it. At high learning rates forgetting grows, so that each arm's "
-    "rate is tuned on its own final average on validation images. The paper's own number could not be checked and is not given.",
+    "rate is tuned on its own final average on validation images. Learning rates are constant, so that nets are read while plain SGD still jumps; smoke and "
+    "glance take the rates tuned for the desk. Equal steps are equal weight updates: the lateral circuit's five iterations a batch are not counted "
+    "among them, nor is an SVD. The paper's own number was looked for and not found in a text that could be checked; it is not given.",
 )
 
 
@@ -348,8 +361,9 @@ def trials(arm: Settings, budget: Settings, seeds: Sequence[Seed]) -> Sequence[O
         if arm.get("swapped") and task == budget.swap_at:
             memories = swap(memories, lateral)
         if task == budget.tasks - 1:
-            old = [images.task(images.validation, k)[0] for k in range(task)]
-            outcomes = protection(net, memories, arm.strength, old, replay.stored)
+            outcomes = protection(
+                net, memories, arm.strength, [images.task(images.validation, k)[0] for k in range(budget.tasks)], replay.stored
+            )
         for memory, rank in zip(memories, ranks, strict=True):
             if isinstance(memory, HebbianSubspace):
                 memory.grow(draw_rows(rank, memory.size, lateral))
@@ -400,25 +414,33 @@ def _take(x: Tensor, y: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def protection(
-    net: SpikingNet, memories: Sequence[Subspace], strength: float, old: Sequence[Tensor], replayed: int
+    net: SpikingNet, memories: Sequence[Subspace], strength: float, tasks: Sequence[Tensor], replayed: int
 ) -> list[dict[str, float | Curve | Matrix]]:
-    """Before the last task: how much of the old tasks' trace energy is kept out of the coming updates, layer by layer, and at what price."""
-    traces = list(zip(*(net.forward(x).traces for x in old), strict=True))
-    captured = torch.stack([torch.stack([m.captured(trace, strength) for trace in row]) for m, row in zip(memories, traces, strict=True)])
-    captured = torch.nan_to_num(captured, nan=-1.0).clamp(min=-1.0)  # a circuit that diverged adds energy without end
+    """Before the last of the tasks: how much of the old tasks' trace energy is kept out of the coming updates, layer by layer, and at what price."""
+    *old, new = [net.forward(x).traces for x in tasks]
+    traces = list(zip(*old, strict=True))
+
+    def kept_off(memory: Subspace, x: Tensor) -> Tensor:
+        return torch.nan_to_num(memory.captured(x, strength), nan=-1.0).clamp(min=-1.0)  # a circuit that diverged adds energy without end
+
+    captured = torch.stack([torch.stack([kept_off(m, trace) for trace in row]) for m, row in zip(memories, traces, strict=True)])
+    taken = torch.stack([kept_off(m, trace) for m, trace in zip(memories, new, strict=True)])
+    closed = torch.stack(
+        [kept_off(m, torch.eye(m.size).expand(len(tasks[0]), -1, -1)) for m in memories]
+    )  # of energy alike in all directions
     ranks = [memory.rank if strength else 0 for memory in memories]
     stored = sum(rank * memory.size for rank, memory in zip(ranks, memories, strict=True)) + replayed
-    closed = max(strength * rank / memory.size for rank, memory in zip(ranks, memories, strict=True))
     layers = range(1, len(memories) + 1)
     outcomes: list[dict[str, float | Curve | Matrix]] = [
         {
             "captured_energy": share.mean().item(),
             "captured_least": share.min().item(),
-            "frozen_share": closed,
+            "taken_energy": taken[:, index].mean().item(),
+            "frozen_share": closed[:, index].max().item(),
             "stored": float(stored),
             "captured_by_layer": Curve(layers, share.mean(1).tolist(), "layer", "share of old trace energy"),
         }
-        for share in captured.unbind(2)
+        for index, share in enumerate(captured.unbind(2))
     ]
     if all(ranks):
         principal = [principal_subspace(torch.cat(row, dim=1), memory.rank) for memory, row in zip(memories, traces, strict=True)]
