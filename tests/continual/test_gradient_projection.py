@@ -95,6 +95,16 @@ def test_extend_is_orthonormal_against_what_is_held_and_keeps_the_span():
     assert subspace_angles(space.rows.numpy().T, torch.cat([a, b]).numpy().T).max() < 1e-6
 
 
+def test_rows_that_add_nothing_are_completed_by_directions_outside():
+    """Silent inputs twice, and rows that are held already: the subspace grows by as many directions as asked, all orthonormal."""
+    memory = GradientProjection(9).double()
+    for _ in range(2):
+        memory.add(torch.zeros(20, 9, dtype=torch.float64), rank=3)
+    assert_close(memory.rows @ memory.rows.mT, torch.eye(6, dtype=torch.float64))
+    memory.extend(memory.rows[:2])
+    assert_close(memory.rows @ memory.rows.mT, torch.eye(8, dtype=torch.float64))
+
+
 def test_replicas_have_subspaces_of_their_own():
     x = torch.stack([spread_inputs(0), spread_inputs(1)])
     both = GradientProjection(12, leading=(2,)).double()

@@ -44,17 +44,17 @@ class Subspace(nn.Module):
     def extend(self, rows: Tensor) -> None:
         """Add the span of rows [..., m, size]: each is made orthogonal to the rows held and to the others, and of unit length.
 
-        Raises ``ValueError`` where m more directions do not fit beside those held.
+        A row that lies in the span of the others (silent inputs) is replaced by an arbitrary direction outside it. Raises ``ValueError``
+        where m more directions do not fit beside those held.
         """
         self._fits(rows, "rows")
         if self.rank + rows.shape[-2] > self.size:
             raise ValueError(
                 f"{rows.shape[-2]} more rows do not fit: {self.rank} of {self.size} dimensions are taken; add at most {self.size - self.rank}."
             )
-        held = self.rows.to(rows)
-        for _ in range(2):
-            rows = rows - (rows @ held.mT) @ held
-        self.rows = torch.cat([held, torch.linalg.qr(rows.mT).Q.mT], dim=-2)
+        both = torch.cat([self.rows.to(rows), rows], dim=-2)
+        fresh = torch.linalg.qr(both.mT).Q[..., self.rank :].mT
+        self.rows = torch.cat([self.rows.to(rows), fresh], dim=-2)
 
     def _fits(self, x: Tensor, what: str) -> None:
         if x.ndim < 2 or x.shape[-1] != self.size:
