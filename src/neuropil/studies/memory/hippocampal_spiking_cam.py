@@ -543,7 +543,7 @@ def noise_figure(table: Table) -> Figure:
 
 @study.figure(
     "links",
-    "The content -> cue links before the test, one seed, no noise: dark: held and reaching; red: reaching though not held; hollow: held and lost.",
+    "The content -> cue links before the test, one seed, no noise. Blue: held and reaching; red: reaching though not held; hollow: held and lost.",
 )
 def links_figure(table: Table) -> Figure:
     """Where answers to fragments go wrong: links that were never written or should have been erased."""
