@@ -85,6 +85,8 @@ def test_arms_are_matched(outcomes):
     assert free["injected_share"] == pytest.approx(0.0, abs=1e-6)
     assert a["injected_decodes"] == 1.0
     assert b["injected_decodes"] < 0.3
+    assert outcomes["other_sequence"]["injected_share"] == pytest.approx(1.0, abs=1e-5)
+    assert outcomes["other_sequence"]["injected_decodes"] < 0.3
     assert a["parameters"] == b["parameters"] == free["parameters"]
     net = plain(task_and_batch()[0])
     assert free["parameters"] == sum(p.numel() for p in net.parameters())
@@ -131,6 +133,31 @@ def test_injection_reaches_queries_and_keys_and_not_the_values():
     assert not added[:, (0, 4)].any()
     assert torch.equal(free["layers.1.query"][:, -1], mechanism["layers.1.query"][:, -1])
     assert not torch.equal(free["layers.1.key"][:, LABELS], mechanism["layers.1.key"][:, LABELS])
+
+
+def test_the_other_sequence_is_the_mechanism_with_a_neighbours_content():
+    """As long, of the same kind of token, and silent on which exemplar of this sequence stands before which label."""
+    task, batch = task_and_batch()
+    net = plain(task)
+    _, free = run_held(net, arm_of("free"), task, batch, "layers.1.pattern_input")
+    _, other = run_held(net, arm_of("other_sequence"), task, batch, "layers.1.pattern_input")
+    _, mechanism = run_held(net, arm_of("previous_token"), task, batch, "layers.1.pattern_input")
+    added, own = (seen["layers.1.pattern_input"] - free["layers.1.pattern_input"] for seen in (other, mechanism))
+    assert_close(added.norm(dim=-1), own.norm(dim=-1))
+    neighbour = free["embed"][torch.arange(-1, 39)][:, (0, 1, 2)]
+    assert_close(
+        torch.nn.functional.normalize(added[:, (1, 2, 3)], dim=-1), torch.nn.functional.normalize(neighbour, dim=-1), atol=1e-4, rtol=0
+    )
+    assert {**study.arms["other_sequence"], "donor": None} == {**study.arms["previous_token"], "donor": None}
+
+
+def test_what_the_clamp_is_worth_is_what_letting_go_costs(outcomes):
+    for arm, outcome in outcomes.items():
+        assert outcome["accuracy_by_clamp"] == pytest.approx(outcome["accuracy"] - outcome["accuracy_unclamped"]), arm
+    for arm in ("free", "off", "released"):
+        assert outcomes[arm]["accuracy_by_clamp"] == 0.0
+    for arm in ("match", "copy", "layer_1_and_copy"):
+        assert outcomes[arm]["accuracy_by_clamp"] != 0.0
 
 
 def test_perfect_layer_1_is_the_authors_clamp():

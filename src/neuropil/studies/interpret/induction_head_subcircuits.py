@@ -41,14 +41,16 @@ def _sooner(a: str, b: str, *more: str | Match) -> Contrast:
 study = Study(
     slug="induction-head-subcircuits",
     cites="singh2024",
-    claim="Handing layer 2 exactly what the token before held shortens the wait for the sudden drop of the in-context loss by a factor of 1.4 "
-    "or more, against the same injection from fixed wrong positions and against free training alike.",
-    fidelity="code",
+    claim="Information on the previous token, added throughout training to what layer 2's queries and keys read (our form of the authors' perfect layer 1), "
+    "shortens the wait until accuracy in context passes 0.75 by a factor of 1.4 or more, against an injection as long from fixed wrong positions "
+    "and against free training alike.",
+    fidelity="reconstructed",
     scale="proxy",
     arms={
         "previous_token": {**ONE, "inject": "previous", "strength": 1.0},
         "random": {**ONE, "inject": "before_previous", "strength": 1.0},
         "free": ONE,
+        "other_sequence": {**ONE, "inject": "previous", "strength": 1.0, "donor": 1},
         "perfect_layer_1": {**ONE, "replace": "previous"},
         "first_exemplar": {**ONE, "replace": "first_exemplar"},
         "one_head": {**ONE, "head": "previous"},
@@ -73,6 +75,9 @@ study = Study(
         "induction": Metric("attention", floor=-1.0, ceiling=1.0, label="induction strength, strongest head of layer 2, end"),
         "accuracy": Metric("share correct", floor=0.2, ceiling=1.0, label="fresh sequences, end", house="accuracy"),
         "accuracy_unclamped": Metric("share correct", floor=0.2, ceiling=1.0, label="the same without the clamp, end", house="accuracy"),
+        "accuracy_by_clamp": Metric(
+            "share correct", floor=-1.0, ceiling=1.0, label="accuracy lost when the clamp is let go, end", house="accuracy"
+        ),
         "accuracy_new_pairs": Metric(
             "share correct", floor=0.2, ceiling=1.0, label="pairs of labels never seen together, end", house="accuracy"
         ),
@@ -91,6 +96,7 @@ study = Study(
         Contrast("previous_token", "free", on="steps_to_solve", delta=RATIO, match=FAIR),
     ),
     secondary=(
+        _sooner("previous_token", "other_sequence", INJECTED[0]),
         _sooner("perfect_layer_1", "free"),
         _sooner("one_head", "free"),
         _sooner("one_head", "one_head_random"),
@@ -100,7 +106,7 @@ study = Study(
         _sooner("perfect_layer_1", "first_exemplar"),
         Contrast("eight_heads", "free", on="steps_to_solve", delta=RATIO, why="seven heads more in layer 2 are more parameters"),
     ),
-    dose=(Dose("injected_decodes", at_least=0.99), Dose("injected_share", at_least=0.99)),
+    dose=(Dose("injected_decodes", at_least=0.99), Dose("injected_share", at_least=0.99), Dose("accuracy_by_clamp", at_least=0.1)),
     gate=Gate(
         "the free run waits on a plateau at ln 2, is solved, and has no previous-token head at first; the random injection is no help; "
         "handing over the match solves at once",
@@ -110,7 +116,7 @@ study = Study(
         "random.log2_steps - free.log2_steps >= -0.5",
         "free.log2_steps - match.log2_steps >= 2",
     ),
-    lesion=Lesion("released"),
+    lesion=Lesion("released", on="accuracy_by_clamp"),
     off=Off("off", equals="free"),
     tune=Tune(
         space={"learning_rate": Grid((3e-4, 1e-3, 3e-3))},
@@ -118,6 +124,7 @@ study = Study(
         arms=("previous_token", "random", "free"),
         follow={
             "released": "previous_token",
+            "other_sequence": "random",
             "off": "free",
             "perfect_layer_1": "free",
             "first_exemplar": "free",
@@ -129,7 +136,7 @@ study = Study(
             "eight_heads": "free",
         },
         seeds=(1000, 1001, 1002),
-        spread=tuple(range(1110, 1122)),
+        spread=tuple(range(1110, 1130)),
         budget={"steps": 1500, "tail": 0},
     ),
     budgets={
@@ -145,7 +152,9 @@ study = Study(
     "centred either); Adam at a tuned rate of about 1e-3 and batches of 64, some 1,000 updates, instead of 1e-5, 32 and 400,000. As in the authors' clamp runs one head "
     "of layer 2 is active: here the layer has that head only, the same network as eight with seven silenced. Not in the paper: the primary injection, "
     "which is added to what layer 2's queries and keys read, at the length of the stream there, while layer 1 stays and learns; the authors replace the whole of "
-    "layer 1 instead (arm perfect_layer_1) or hold one head's pattern (one_head). Digits, larger numbers of classes and labels, and the toy model are left out.",
+    "layer 1 instead (arm perfect_layer_1) or hold one head's pattern (one_head). Digits, larger numbers of classes and labels, and the toy model are left out. "
+    "Time is told by accuracy on fresh draws and not by loss; there are 78,400 different sequences, of which a run has met a part by then, as in the "
+    "authors' fsl_train.",
     notes="Why the injection is added and does not replace layer 1: with layer 1 replaced, a wrong source either tells labels nothing of exemplars, and "
     "then the task cannot be solved at all and the contrast is won by construction (0 of 6 pilot runs in 2,000 updates), or it does, as from the first exemplar, and then it is "
     "as good as the right one, since not being the first is being the second (arm first_exemplar: about 75 updates). Added, both arms can still be solved by "
@@ -162,7 +171,14 @@ study = Study(
     "Pilots of the other arms at the tuned rate, seeds 1020 to 1025: withdrawn after 100 updates the injection left runs of 250 to 950 updates; one head held at the token "
     "before, in every row as in the authors' runs, was no help (425 to 1,100), and was one (200 to 425) in an earlier pilot in which the query's row of that head "
     "looked at the query itself; perfect layer 1 took 50, the first exemplar 50 to 75, copy 50 to 75, match 25 (the first evaluation, so a bound); eight heads took "
-    "350 to 725 and heads_sum was about 1.4. Many free runs pass 0.75 with an induction strength of 0.1 to 0.4, some with none: a solution is not always an induction head.",
+    "350 to 725 and heads_sum was about 1.4. Many free runs pass 0.75 with an induction strength of 0.1 to 0.4, some with none: a solution is not always an induction head. "
+    "Fidelity was 'code' at first and is 'reconstructed' since a review before registration: arms other than the injections follow the authors' code, the injections are ours. "
+    "That what is injected decodes and is as long as the stream holds by construction; that it is used does not, so the accuracy lost at the end when it is let go is a dose too "
+    "(0.07 to 0.51, mean 0.34, seeds 1040 to 1059; threshold 0.1), and the lesion is judged on it first, so that a null too can be audited; support needs the release to cost updates as well. "
+    "The random injection gives labels another label's embedding, not an exemplar's, and was a little quicker than free training (factor 1.2, seeds 1110 to 1121). "
+    "Arm other_sequence, added in the review before any run of it, gives the content of the same positions in another sequence: equal to the mechanism in length and in kind, without this sequence's pairs. "
+    "Seen besides: seeds 1016 to 1017; glance on 1030 to 1032, its cap then 1,200, where one free run was unsolved and the gate failed (cap 2,000 since); 1040 to 1059, free 400 to 1,450, "
+    "previous token 75 to 1,100, a wider spread than on 1110 to 1121 (0.42 and 0.35), so the spread is taken on 20 seeds since. Side by side a seed's run is its run alone up to rounding.",
 )
 
 
@@ -192,7 +208,8 @@ def held(arm: Settings, now: Now, seen: Callable[[str], Tensor]) -> dict[str, Ca
     clamps: dict[str, Callable[[Tensor], Tensor]] = {}
     if "inject" in arm:
         source = SOURCES[arm.inject]
-        clamps["layers.1.pattern_input"] = lambda h: h + injection(h, seen("embed"), source, arm.strength)
+        donor = arm.get("donor", 0)
+        clamps["layers.1.pattern_input"] = lambda h: h + injection(h, seen("embed").roll(donor, dims=-3), source, arm.strength)
     if "replace" in arm:
         replaced = SOURCES[arm.replace]
         clamps["layers.0"] = torch.zeros_like
@@ -312,6 +329,7 @@ class Runs:
         if not over:
             return
         at_end = self.at_end(tests, _stacked([self.others[i] for i in self.alive]))
+        at_end["accuracy_by_clamp"] = measured["accuracy"] - at_end["accuracy_unclamped"]
         for place in over:
             outcome = self.outcomes[self.alive[place]]
             outcome |= self.summary(self.rows[self.alive[place]]) | {name: values[place].item() for name, values in at_end.items()}
@@ -437,6 +455,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
 COLOURS = {
     "free": "#7a7a7a",
     "random": "#4f7cac",
+    "other_sequence": "#8fb3d9",
     "previous_token": "#d1495b",
     "released": "#e09f3e",
     "one_head": "#6b8e23",
