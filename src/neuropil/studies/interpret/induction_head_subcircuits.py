@@ -178,7 +178,7 @@ study = Study(
     "The random injection gives labels another label's embedding, not an exemplar's, and was a little quicker than free training (factor 1.2, seeds 1110 to 1121). "
     "Arm other_sequence, added in the review before any run of it, gives the content of the same positions in another sequence: equal to the mechanism in length and in kind, without this sequence's pairs. "
     "Seen besides: seeds 1016 to 1017; glance on 1030 to 1032, its cap then 1,200, where one free run was unsolved and the gate failed (cap 2,000 since); 1040 to 1059, free 400 to 1,450, "
-    "previous token 75 to 1,100, a wider spread than on 1110 to 1121 (0.42 and 0.35), so the spread is taken on 20 seeds since. Side by side a seed's run is its run alone up to rounding.",
+    "previous token 75 to 1,100, with a spread of 0.64 of the log ratio, against 0.35 on 1110 to 1121, so it is taken on 20 seeds since (0.42); n may be small for the tail. Side by side a seed's run is its run alone up to rounding.",
 )
 
 
