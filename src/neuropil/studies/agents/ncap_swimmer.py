@@ -23,10 +23,22 @@ SOURCE, NEAR, FAR = 6, 8, 12
 PERIOD, UNITS, HALVINGS = 60, 16, 4
 WEIGHTS = ("proprioception", "oscillator", "ipsilateral", "contralateral")
 HAND_SET = np.array([1.0, 1.0, 1.0, -1.0])
+BEST_ON_LONGER = (3.5, 1.0, -0.3, 0.0)  # of the linear controller
 CIRCUIT = {"controller": "circuit", "signed": True, "start": "unit", "sigma": 0.3, "step_size": 0.5}
-MLP = {"controller": "mlp", "sigma": 0.3, "step_size": 0.15}
+MLP = {"controller": "mlp", "sigma": 0.3, "step_size": 0.5}
 ALLOWED = Match("samples_allowed", ratio=0.0)
-ALIKE = (Match("source_return", within=0.05), ALLOWED)
+ALIKE = (Match("source_return", within=0.025), ALLOWED)
+
+
+def _room(control: str, on: str) -> tuple[str]:
+    """Ask that the best controller found on the longer bodies themselves is better than a control there by delta; where not, nothing can be."""
+    return (f"best_on_longer.{on} - {control}.{on} >= 0.05",)
+
+
+def _on_longer(on: str) -> Contrast:
+    return Contrast("ncap", "linear_shared", on=on, delta=0.05, match=(*ALIKE, "parameters"), gate=_room("linear_shared", on))
+
+
 EPISODES = {"lengths": (4, SOURCE, NEAR, FAR, 16), "steps": 200, "pairs": 8, "above_hand_set": 0.04}
 
 study = Study(
@@ -38,7 +50,7 @@ study = Study(
     scale="reduced",
     arms={
         "ncap": CIRCUIT,
-        "linear_shared": {"controller": "linear", "sigma": 0.3, "step_size": 0.15},
+        "linear_shared": {"controller": "linear", "sigma": 0.3, "step_size": 0.5},
         "mlp_shared": MLP,
         "mlp_on_circuit": {**MLP, "circuit": 1.0},
         "random_start": {**CIRCUIT, "start": "random"},
@@ -47,6 +59,7 @@ study = Study(
         "no_proprioception": {**CIRCUIT, "lesion": "proprioception"},
         "hand_set": {"controller": "circuit", "signed": True, "start": "unit"},
         "hand_set_unscaled": {"controller": "circuit", "signed": True, "start": "unit", "unscaled": True},
+        "best_on_longer": {"controller": "linear", "weights": BEST_ON_LONGER},
         "sine_wave": {"controller": "sine"},
         "zero_torque": {"controller": "none"},
         "off": {**MLP, "circuit": 0.0},
@@ -62,38 +75,42 @@ study = Study(
             "mean reward a step", floor=0.0, ceiling=1.0, label="return during the search, validation postures", house="return"
         ),
         "reached": Metric("0 or 1", kind="success", label="search reached the level"),
-        "samples": Metric("control steps", better="lower", label="control steps that the search used, to the level or in all"),
-        "moved": Metric("weight", label="root mean square change of a parameter (the circuit's weights start at 1)"),
+        "samples": Metric("control steps", better="lower", label="control steps that the search used, walk back included"),
+        "samples_to_level": Metric(
+            "control steps", kind="steps", better="lower", cap="samples_allowed", label="control steps until the level was crossed"
+        ),
+        "torque_change": Metric("largest torque", label="root mean square change of torque by the search, at the angles met on 6 links"),
         "wave_lag": Metric("control steps", label="lag from a joint to the next, 6 links"),
         "samples_allowed": Metric("control steps", kind="exact", label="control steps a search may use"),
         "parameters": Metric("numbers searched", better="lower"),
     },
-    primary=Contrast("ncap", "linear_shared", on="transfer_return", delta=0.05, match=(*ALIKE, "parameters")),
+    primary=_on_longer("transfer_return"),
     secondary=(
-        Contrast("ncap", "mlp_shared", on="transfer_return", delta=0.05, match=ALIKE),
-        Contrast("ncap", "linear_shared", on="transfer_far", delta=0.05, match=(*ALIKE, "parameters")),
-        Contrast("ncap", "linear_shared", on="transfer_speed", delta=0.05, match=(*ALIKE, "parameters")),
+        Contrast("ncap", "mlp_shared", on="transfer_return", delta=0.05, match=ALIKE, gate=_room("mlp_shared", "transfer_return")),
+        _on_longer("transfer_far"),
+        _on_longer("transfer_speed"),
         Contrast("ncap", "no_proprioception", on="transfer_return", delta=0.05, match=ALIKE),
         Contrast("hand_set", "hand_set_unscaled", on="transfer_return", delta=0.05, match=(Match("source_return", within=0.0),)),
         Contrast("ncap", "mlp_shared", on="search_return", delta=0.05, match=ALLOWED),
         Contrast("ncap", "linear_shared", on="search_return", delta=0.05, match=(ALLOWED, "parameters")),
+        Contrast("ncap", "mlp_shared", on="samples_to_level", delta=1.5, match=ALLOWED),
+        Contrast("ncap", "linear_shared", on="samples_to_level", delta=1.5, match=(ALLOWED, "parameters")),
         Contrast("mlp_on_circuit", "mlp_shared", on="search_return", delta=0.05, match=(ALLOWED, "parameters")),
         Contrast("ncap", "random_start", on="search_return", delta=0.05, match=(ALLOWED, "parameters")),
         Contrast("ncap", "unsigned", on="search_return", delta=0.05, match=(ALLOWED, "parameters")),
         Contrast("random_start", "unsigned_random_start", on="search_return", delta=0.05, match=(ALLOWED, "parameters")),
     ),
-    dose=(Dose("moved", at_least=0.1), Dose("wave_lag", at_least=1.0)),
+    dose=(Dose("torque_change", at_least=0.05), Dose("wave_lag", at_least=1.0)),
     gate=Gate(
         "the controls swim the source body, resting does not pay, a torque wave moves the longer bodies below the best possible return, and a "
-        "circuit that transfers badly at the same source return (its angles not rescaled) is told apart by delta",
+        "circuit that transfers badly at the same source return (its angles not rescaled) is told apart by delta; whether there is room above a "
+        "control on longer bodies is asked by each contrast itself",
         "mlp_shared.source_return / ncap.source_return >= 0.5",
         "linear_shared.source_return / ncap.source_return >= 0.5",
         "zero_torque.source_return <= 0.05",
         "zero_torque.transfer_return <= 0.05",
         "0.5 <= sine_wave.transfer_return <= 0.95",
         "hand_set.transfer_return - hand_set_unscaled.transfer_return >= 0.05",
-        "mlp_shared.transfer_return <= 0.95",
-        "linear_shared.transfer_return <= 0.95",
     ),
     lesion=Lesion("no_proprioception", at_least=0.05),
     off=Off("off", "mlp_shared"),
@@ -132,27 +149,42 @@ study = Study(
     "DDPG or an evolution strategy for about 5 million steps on episodes of 1,000; one posture a generation for all members; searches stop at a level "
     "of return, so nothing is said about what either reaches in the end; the paper's large networks cannot be moved to a body with more joints, so the "
     "controls are one small controller used at every joint. Adam without weight decay, equal returns share a rank.",
-    notes="Every controller reads the previous joint's angle (scaled by 2 pi / links, as the authors do), whether it is at the head, and the oscillator's "
-    "square wave; the controls may use the wave at every joint, the circuit only at the head. A search stops at the first generation whose mean return "
-    "on held-out postures is 0.04 above the hand-set circuit's (weights 1, 1, 1, -1) on the same postures: about half of what separates it from the "
-    "best that any controller reached in pilots (0.71 against 0.80). The update that crosses this level is halved four times to where it is met: "
-    "in a pilot the circuit's large steps had carried it 0.05 further than the linear controller. Transfer is read on other postures, the same in every arm. "
-    "The control: the first design named a shared network of 16 units. In pilots (seeds 1000 to 1007, about 90 searches that displayed transfer) it "
-    "stuck near 0.5 in about one search of four (at one seed by curling into a ring whose head runs in circles, which this reward pays), so that source "
-    "returns would not match, and where it did reach the level it transferred like the "
-    "linear controller, which has as many weights as the circuit and reached the level at every seed at step size 0.1. So the linear controller is "
-    "the primary control, and the network a secondary one. A first tuning, on two seeds and steps up to 1.5, found the linear controller's optimum at "
-    "that edge (and at one of ten spread seeds a search that stuck with such steps); the grid was widened and the seeds doubled. In the same pilots NCAP, linear and network returned 0.80 to 0.86 on longer bodies: no "
-    "advantage of the circuit was in sight when delta (0.05 of the maximal return, the house's) and the level were fixed. What these pilots set: "
-    "level, length of search, sigma 0.3 for all arms (for the network 0.1 was alike, 1.0 worse; for the circuit no difference), an output layer a tenth as large "
-    "for the network (it stuck less often), and the sine wave of the gate (the best of 48 open-loop waves at one seed). "
-    "Opposed muscles with weights of like size give a joint exactly the previous joint's angle times their weights, cut off at 1, which is a point of the "
-    "linear controller's space; signs and antagonism add nothing that it cannot say, only where the search begins and what it cannot say. "
-    "The reward is cut off at 0.1 m/s, so good swimmers look alike; transfer_speed is not cut off. "
-    "That a circuit can fail to transfer at the very same source return is shown by the hand-set one without the rescaling of angles (0.72 on 6 "
-    "links for both, 0.68 against 0.82 on longer ones in a pilot). Unsigned weights start at +1 or -1 by a coin each, as in the authors' code: 1 draw in 16 "
-    "is the worm's (first_weights holds the draw). Returns before the search are descriptive. A lesion sets the proprioceptive weight to 0 on the "
-    "longer bodies only. Off: the network with the hand-set circuit added to its output, at strength 0, is the network.",
+    notes="Every controller reads the previous joint's angle (scaled by 2 pi / links, as the authors do), whether it is at the head, and the "
+    "oscillator's square wave; the controls may use the wave at every joint, the circuit only at the head. A search stops at the first generation "
+    "whose mean return on held-out postures is 0.04 above the hand-set circuit's (weights 1, 1, 1, -1) on the same postures: about half of what "
+    "separates it from the best that any controller reached in pilots (0.71 against 0.80). The update that crosses this level is halved four "
+    "times to where it is met: in a pilot the circuit's large steps had carried it 0.05 further than the linear controller. The rule is the same "
+    "for all and leaves at most a sixteenth of one update. Transfer is read on other postures, the same in every arm. What is under test is "
+    "small: only one side of a joint is ever driven, so contralateral inhibition has nothing to inhibit and that weight is inert while signs "
+    "hold; what remains is a gain from angle to torque, a torque at the head, and cut-offs: but for a cut-off below 1, points of the linear "
+    "controller's space (tested). And the circuit starts 0.04 below the level, so that its search was one update, walked back, at each of ten "
+    "tuning seeds; dose therefore asks whether torques changed, not weights (0.05 is about half of what pilots gave). How soon a search is over "
+    "(search_return, samples_to_level) is the paper's other headline and stands among the secondary contrasts, but the level is set from where "
+    "the circuit begins: read them as the worth of a good first guess; arms with random starts say what the wiring adds to it. Room: before "
+    "registration the best weights of the linear controller's space were looked for on the longer bodies themselves (about 50 points of a grid "
+    "and two evolutions of 25 generations, on postures of seeds 1130 to 1133). The best return there, 0.84 on the postures of four tuning seeds, "
+    "is 0.01 above what the linear controller brings along from 6 links (0.83), 0.02 in speed. So no controller with these inputs is likely to be "
+    "better than this control by delta, the gate of the primary contrast (best_on_longer) is expected to fail, and the word is then undecided: "
+    "not that the circuit transfers badly, but that the generic controller with the same scaled inputs leaves nothing to gain. The gate was "
+    "written in knowing that; without it the same numbers would have been called negligible. Neither another metric nor other bodies were taken "
+    "instead: returns on 16 links are as flat. The control: the first design named a shared network of 16 units. In pilots (seeds 1000 to 1007, "
+    "about 90 searches that displayed transfer) it stuck near 0.5 in about one search of four (at one seed by curling into a ring whose head runs "
+    "in circles, which this reward pays), so that source returns would not match; of the searches that reached the level some returned 0.67 to "
+    "0.72 on other postures of 6 links and 0.71 to 0.76 on longer bodies, others did like the linear controller. That one has as many weights as "
+    "the circuit, reached the level in three pilots of full length at step size 0.1 (one of 24 generations stopped at 0.54) and at nine of ten "
+    "tuning seeds at 0.5. So the linear controller is the primary control, and the network a secondary one; where its source return is not "
+    "matched the audit says so. A first tuning, on two seeds and steps up to 1.5, found the linear controller's optimum at that edge (and at one "
+    "of ten spread seeds a search that stuck with such steps); the grid was widened and the seeds doubled. A second gave 0.5 for all; a third "
+    "repeats it after review, which replaced the dose (weights moved by 0.1), halved the tolerance of source return to half of delta, and added "
+    "room and samples_to_level. In pilots and both spreads NCAP, linear and network returned 0.80 to 0.86 on longer bodies: no advantage of the "
+    "circuit was in sight when delta (0.05 of the maximal return, the house's) and the level were fixed. What these pilots set: level, length of "
+    "search, sigma 0.3 for all arms (for the network 0.1 was alike, 1.0 worse; for the circuit no difference), an output layer a tenth as large "
+    "for the network (it stuck less often), and the sine wave of the gate (the best of 48 open-loop waves at one seed). The reward is cut off at "
+    "0.1 m/s, so good swimmers look alike; transfer_speed is not cut off. That a circuit can fail to transfer at the very same source return is "
+    "shown by the hand-set one without the rescaling of angles (0.72 on 6 links for both, 0.68 against 0.82 on longer ones in a pilot). Unsigned "
+    "weights start at +1 or -1 by a coin each, as in the authors' code: 1 draw in 16 is the worm's (first_weights holds the draw), so that the "
+    "contrast with them is one of signs and of starts together. Returns before the search are descriptive. A lesion sets the proprioceptive "
+    "weight to 0 on the longer bodies only. Off: the network with the hand-set circuit added to its output, at strength 0, is the network.",
 )
 
 Control = Callable[[Floats, Floats, int], Floats]
@@ -212,7 +244,7 @@ def begin(arm: Settings, seed: Seed) -> tuple[Floats, Control]:
         hidden, output = rng.standard_normal(3 * UNITS) / math.sqrt(3), 0.1 * rng.standard_normal(UNITS) / math.sqrt(UNITS)
         return np.concatenate([hidden, np.zeros(UNITS), output, np.zeros(1)]), lambda p, q, t: mlp(p, q, t, arm.get("circuit"))
     if arm.controller == "linear":
-        return np.zeros(4), linear
+        return np.array(arm.get("weights", (0.0, 0.0, 0.0, 0.0))), linear
     if arm.controller in ("sine", "none"):
         return np.zeros(0), sine if arm.controller == "sine" else (lambda p, q, t: np.zeros_like(q))
     drawn = rng.uniform(size=4)
@@ -295,6 +327,12 @@ def wave_lag(angles: Floats) -> float:
     return float(np.angle(phase[:, :-1] * phase[:, 1:].conj()).mean() * PERIOD / (2 * np.pi))
 
 
+def torque_change(control: Control, first: Floats, last: Floats, angles: Floats) -> float:
+    """Root mean square difference of what two settings of a controller command at the same angles [T, E, J]: 0 where only inert weights moved."""
+    apart = [control(last[None], seen[None], step) - control(first[None], seen[None], step) for step, seen in enumerate(angles)]
+    return float(np.sqrt(np.mean(np.square(apart))))
+
+
 @study.trial
 def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     """Search one controller on the 6-link body and let it swim bodies of every length from postures that the search never saw."""
@@ -314,7 +352,8 @@ def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     mean = {links: float(found.returns.mean()) for links, found in rides.items()}
     reached, generations = returns[-1] >= level, len(returns) - 1
     checks = generations + 1 + (HALVINGS if reached and generations else 0)
-    episodes = checks * budget.validation + generations * 2 * budget.pairs
+    tried = generations * 2 * budget.pairs
+    crossing = float((tried + (generations + 1) * budget.validation) * budget.steps)
     capped = np.minimum(returns, level)
     outcome: dict[str, float | Curve | Matrix] = {
         "transfer_return": (mean[NEAR] + mean[FAR]) / 2,
@@ -325,8 +364,9 @@ def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
         "start_return": float(before.returns.mean()),
         "search_return": float((capped.sum() + capped[-1] * (budget.generations + 1 - len(returns))) / (budget.generations + 1)),
         "reached": float(reached),
-        "samples": float(episodes * budget.steps),
-        "moved": float(np.sqrt(np.mean((last - first) ** 2))) if len(first) else 0.0,
+        "samples": float((tried + checks * budget.validation) * budget.steps),
+        "samples_to_level": crossing if reached else math.inf,
+        "torque_change": torque_change(control, first, last, rides[SOURCE].angles),
         "wave_lag": wave_lag(rides[SOURCE].angles),
         "samples_allowed": float(budget.samples_allowed),
         "parameters": float(len(first)),
@@ -356,6 +396,7 @@ COLOURS = {
     "no_proprioception": "#888888",
     "hand_set": "#2a9d8f",
     "hand_set_unscaled": "#8ccfc7",
+    "best_on_longer": "#a0785a",
     "sine_wave": "#b07aa1",
 }
 
