@@ -136,8 +136,8 @@ def test_the_module_learns_by_gradient_where_nothing_is_clamped():
         circuit.weight.copy_(torch.tensor([0.8, 0.7, 0.9, -0.5]))
     angles = (torch.rand(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) - 0.5) * 0.4
     circuit(angles, 3).square().sum().backward()
-    assert circuit.weight.grad.abs().min() >= 0
     assert circuit.weight.grad[:3].abs().min() > 1e-3
+    assert circuit.weight.grad[3] == 0  # nothing to inhibit: only one side of each joint is driven
 
     def loss(w):
         return ncap_torques(scale_angles(angles), 1.0, dict(zip(circuit.names, w, strict=True))).square().sum()

@@ -54,7 +54,8 @@ def ncap_torques(
         mD_i = g(w_ipsi bD_i + w_contra bV_i),  mV_i = g(w_ipsi bV_i + w_contra bD_i);  torque_i = mD_i - mV_i
 
     ``signed``: at every use excitatory weights are clamped to 0 and above, inhibitory ones to 0 and below. Clamped weights and saturated
-    neurons pass no gradient. Shapes: angles [..., J] -> [..., J], numpy or torch; ``wave``, ``right``, ``left`` and ``speed`` numbers or [..., 1];
+    neurons pass no gradient. Without turn units only one side of a joint is ever driven, and a signed ``contralateral`` weight does nothing.
+    Shapes: angles [..., J] -> [..., J], numpy or torch; ``wave``, ``right``, ``left`` and ``speed`` numbers or [..., 1];
     each weight a number, [..., 1] (shared along the body) or [..., J] (one a joint). ``weights`` without "speed" or "turn" has no such unit.
     Source: bhattasali2022. Raises ``ValueError`` for a weight that is missing or unknown.
     """
