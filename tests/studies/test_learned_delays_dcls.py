@@ -148,11 +148,11 @@ def test_delays_that_do_not_learn_are_random_delays(outcomes):
 
 
 def test_arms_are_matched(outcomes):
-    learned, random, none, narrow = (outcomes[name] for name in ("learned", "random", "none", "none_narrow"))
+    learned, random, whole, none = (outcomes[name] for name in ("learned", "random", "random_whole", "none"))
     assert abs(none["parameters"] / learned["parameters"] - 1) <= 0.1  # of a net this small; see below for desk
-    assert random["parameters"] == narrow["parameters"]
-    assert random["stored"] == learned["stored"] == learned["parameters"]
-    for other in (random, none, narrow, outcomes["permuted"]):
+    assert random["parameters"] == whole["parameters"] < learned["parameters"]
+    assert random["stored"] == whole["stored"] == learned["stored"] == learned["parameters"]
+    for other in (random, whole, none, outcomes["permuted"]):
         assert (other["steps"], other["samples"]) == (learned["steps"], learned["samples"])
     desk = Settings("desk", study.budgets["desk"])
     sizes = {name: shape(Settings(name, study.arms[name]), desk, 10) for name in ("learned", "none")}
@@ -212,7 +212,9 @@ def test_duration_alone_is_classified_by_a_law_a_class(monkeypatch):
 
 def test_lags_have_equal_counts_and_no_coincidence_by_themselves():
     glance = Settings("glance", study.budgets["glance"])
-    task = dcls.lags_task(dcls.resolve(Settings("lag", {"task": "lags"}), glance), SEED)
+    arm, budget = dcls.resolve(Settings("lag", {"task": "lags", "tau": 0.5, "rate": 0.3}), glance)
+    assert (arm.tau, arm.rate) == (budget.bin, dcls.LAG_RATE)
+    task = dcls.lags_task(budget, SEED)
     assert isinstance(task, Task)
     clips, labels = task.clips[:, task.train[0]], task.labels[task.train[0]]
     assert torch.equal(clips[..., 0::2].sum(0), clips[..., 1::2].sum(0))

@@ -27,16 +27,10 @@ if TYPE_CHECKING:
 SURROGATE = Arctan(slope=5.0)
 LAG_DENSITY = 0.15  # spikes a channel and step in the lag task
 SHARP = 0.5  # steps: where the authors' annealing of sigma ends, 0.23 + 0.27
-POSITION_RATE = 20.0  # the authors' first rate of the delays, 0.1, over their highest rate of the weights, 0.005
-
-DELAYS = {"delays": True, "learnable": True, "rate": 0.01, "tau": 0.08, "position_rate": POSITION_RATE}
-RANDOM = {"delays": True, "learnable": False, "rate": 0.04, "tau": 0.08, "position_rate": 0.0}
-NONE = {"delays": False, "learnable": False, "rate": 0.04, "tau": 0.16, "position_rate": 0.0}
-LAGS = {
-    "task": "lags",
-    "rate": 0.02,
-    "tau": 0.02,
-}  # tau is one step, as the authors' is: membranes that keep a lag would hide what delays do
+DELAYS = {"delays": True, "learnable": True, "rate": 0.02, "tau": 0.08, "delay_rate": 0.2}
+RANDOM = {"delays": True, "learnable": False, "rate": 0.04, "tau": 0.08, "delay_rate": 0.0}
+NONE = {"delays": False, "learnable": False, "rate": 0.04, "tau": 0.16, "delay_rate": 0.0}
+LAG_RATE = 0.02  # highest rate of the weights in the lag task
 ALIKE = ("compute", "data")
 
 study = Study(
@@ -52,12 +46,11 @@ study = Study(
         "permuted": {**DELAYS, "lesion": True},
         "random": {**RANDOM},
         "none": {**NONE, "widened": True},
-        "none_narrow": {**NONE},
         "random_whole": {**RANDOM, "whole": True},
         "off": {**RANDOM, "learnable": True},
-        "lag_learned": {**DELAYS, **LAGS},
-        "lag_random": {**RANDOM, **LAGS},
-        "lag_none": {**NONE, **LAGS, "widened": True},
+        "lag_learned": {**DELAYS, "task": "lags"},
+        "lag_random": {**RANDOM, "task": "lags"},
+        "lag_none": {**NONE, "widened": True, "task": "lags"},
         "duration": {},
     },
     metrics={
@@ -83,9 +76,8 @@ study = Study(
         Contrast("learned", "none", on="accuracy", delta=0.02, match=("parameters", *ALIKE)),
     ),
     secondary=(
-        Contrast("random", "none_narrow", on="accuracy", delta=0.02, match=("parameters", *ALIKE)),
         Contrast("random", "none", on="accuracy", delta=0.02, match=ALIKE),
-        Contrast("random_whole", "none_narrow", on="accuracy", delta=0.02, match=("parameters", *ALIKE)),
+        Contrast("random_whole", "none", on="accuracy", delta=0.02, match=ALIKE),
         Contrast("learned", "random", on="annealed_accuracy", delta=0.02, match=ALIKE),
         Contrast("learned", "random_whole", on="annealed_accuracy", delta=0.02, match=ALIKE),
         Contrast("learned", "none", on="annealed_accuracy", delta=0.02, match=("parameters", *ALIKE)),
@@ -106,13 +98,13 @@ study = Study(
     lesion=Lesion("permuted"),
     off=Off("off", "random"),
     tune=Tune(
-        space={"rate": Grid((0.005, 0.0125, 0.03, 0.08, 0.2)), "tau": Grid((0.03, 0.08, 0.2, 0.5))},
+        space={"rate": Grid((0.005, 0.016, 0.05, 0.16)), "tau": Grid((0.02, 0.06, 0.18, 0.54))},
         on="validation_accuracy",
         arms=("learned", "random", "random_whole", "none"),
-        follow={"permuted": "learned", "off": "random", "none_narrow": "none"},
+        follow={"permuted": "learned", "off": "random"},
         seeds=(1000, 1001),
         spread=tuple(range(1110, 1118)),
-        budget={"validate": True, "folds": 1, "epochs": 20},
+        budget={"validate": True, "folds": 1},
     ),
     budgets={
         "smoke": {"task": "lags", "bin": 0.02, "bins": 16, "channels": 6, "max_delay": 4, "width": 6, "dropout": 0.2}
@@ -120,35 +112,44 @@ study = Study(
         "glance": {"task": "lags", "bin": 0.02, "bins": 30, "channels": 20, "max_delay": 12, "width": 32, "dropout": 0.2}
         | {"train": 1024, "test": 500, "spacing": 4, "lag_epochs": 20, "lag_batch": 64, "lag_nets": 1},
         "desk": {"task": "digits", "bin": 0.02, "bins": 30, "channels": 20, "max_delay": 12, "width": 32, "dropout": 0.2}
-        | {"folds": 3, "epochs": 30, "batch": 128, "test_items": 3000}
+        | {"folds": 3, "epochs": 20, "batch": 128, "resplit": (2000, 1000), "test_items": 3000}
         | {"train": 1024, "test": 500, "spacing": 4, "lag_epochs": 25, "lag_batch": 64, "lag_nets": 1},
     },
     data={"smoke": (), "glance": (), "desk": ("fsdd",)},
     paper={"value": 95.07, "units": "% on SHD, learned delays, two layers of 256"},
     distance="Free Spoken Digits of six speakers through a cochlea model (20 channels, 30 steps of 20 ms) instead of the Spiking Heidelberg Digits (140, "
-    "10 ms); two layers of 32 instead of 256; delays to 12 steps (240 ms) instead of 24 (240 ms); 30 epochs instead of 150 and dropout 0.2 "
-    "instead of 0.4, with which nets this small learn less even of their training set; the highest rate of the weights and the membranes' time "
-    "constant are tuned, where the authors' are 0.005 and one step (10.05 ms, of which 0.5 % is left after a step in their Euler form).",
+    "10 ms); two layers of 32 instead of 256; delays to 12 steps (240 ms) instead of 24 (240 ms); 20 epochs of 15 updates instead of 150, and dropout "
+    "0.2 instead of 0.4, with which nets this small learn less even of their training set; rates change by update instead of by epoch; the net of the "
+    "last epoch is tested instead of the best on validation; the delays' rate is 0.2 steps (theirs 0.1, of half the length); the highest rate of the "
+    "weights and the membranes' time constant are tuned, where the authors' are 0.005 and one step (10.05 ms, of which 0.5 % is left after a step in "
+    "their Euler form); no silence is added after the sound in each layer (theirs adds half of the longest delay).",
     notes="A seed pairs the six speakers at random; each of three nets is tested on one pair and trained on the other four speakers, so that every seed "
-    "hears all 3,000 clips of the pool once as a test, from speakers its net never heard. Accuracy is pooled over the three. Because no seed "
-    "has test clips of its own, no correction for drawn test sets is made; the interval covers speakers' pairing, initial weights, order and "
-    "dropout, and is conditional on these six speakers: it says nothing of the spread over new ones (see the gains by speaker). With the "
-    "Nadeau-Bengio correction for a third of the pool it would be about 2.5 times as wide at 12 seeds. "
-    "All arms with delays have the same kernels, the same annealing of the Gaussian and the same normalisation, and are tested with whole delays, as "
-    "the authors test; fixed delays need no annealing and may be hurt by it and by the rounding at the end, so a second primary control, random_whole, has "
-    "whole delays from the start (the authors' own fixed delays are near to it: two neighbouring taps). It was made primary when a pilot of three "
-    "epochs, which displayed test accuracy on seeds 1000 and 1001, had it above the annealed one (0.35 and 0.28; learned 0.30, none 0.41). Nets without delays have one weight a synapse and the width that gives as many trained "
-    "parameters, none_narrow the same width. Rates: one-cycle for weights, gains and biases, cosine for delays from 20 times the weights' highest, "
-    "the authors' proportion. Every clip is scaled to the same peak, cut at 0.6 s (5 % are longer) or followed by silence. The lag task is a "
-    "positive control only: four classes of lags of 4 or 8 steps, either way, at the authors' time constant of one step. With a lag of 0 "
+    "hears all 3,000 clips of the pool once as a test, from speakers its net never heard. Accuracy is pooled over the three. Seeds share the pool, "
+    "so intervals carry the Nadeau-Bengio correction for a test of a third of it (0.5 is added to 1/n, which makes them about four times as wide at "
+    "30 seeds). With six speakers this assay cannot tell a difference of 0.02 with the power that a verdict needs, whatever the number of seeds. "
+    "The correction was derived for one fresh split a seed, not for three that cover the pool, and is applied as the cautious choice. The rates and time "
+    "constants were chosen, for all arms alike, by speakers kept from training who are among the six of the test: absolute accuracies are "
+    "optimistic by as much. "
+    "All arms with delays have the same kernels and the same normalisation, and are tested with whole delays and the normalisation that training "
+    "left, as the authors test. Random delays share the annealing of the Gaussian; fixed delays do not need it and may be hurt by it and by the rounding at "
+    "the end, so a second primary control, random_whole, has whole delays from the start (the authors' own fixed delays are near to it: two "
+    "neighbouring taps). It was made primary when a pilot of three "
+    "epochs, which displayed test accuracy on seeds 1000 and 1001, had it above the annealed one (0.35 and 0.28; learned 0.30, none 0.41). Nets without delays "
+    "have one weight a synapse and the width that gives as many trained parameters. Rates: one-cycle for weights, gains and biases, cosine for delays. "
+    "Every clip is scaled to the same peak, cut at 0.6 s (10 % are longer) or followed by silence. The lag task is a "
+    "positive control only: four classes of lags of 4 or 8 steps, either way, at a rate of 0.02 and the authors' time constant of one step, since membranes "
+    "that keep a lag would hide what delays do (at 80 ms learned delays were at 0.34 there). With a lag of 0 "
     "among them, a net without delays solved it by coincidence alone (pilot), so there is none. The lesioned arm is the learned one, trained once. "
-    "Pilots on tuning seeds 1000 and 1001 that were looked at, 26 runs: dropout 0.4 and 0.2, epochs 15 to 40, rates 0.005 to 0.04, time constants "
-    "20 to 80 ms, and three versions of the lag task. On digits only validation speakers were seen: at seed 1001 and the rate 0.02, three nets each, 0.47 "
-    "correct with learned delays (0.56 before rounding) and 0.55 without delays. Rounding costs so much because training ends with a Gaussian "
-    "of half a step, three taps wide, and normalisation remembers that; the authors' evaluation is the same. "
-    "A first search (rates 0.01 to 0.04, time constants 20 to 160 ms, seeds 1000 and 1001) had its optima at the edges, learned delays at the lowest "
+    "Pilots on tuning seeds 1000 and 1001: 26 runs of dropout 0.4 and 0.2, epochs 15 to 40, rates 0.005 to 0.04, time constants "
+    "20 to 80 ms, and three versions of the lag task; on digits only validation speakers were seen. "
+    "A first search with delays' rates at 20 times the weights' (the authors' proportion) had its optima at the edges of its grid, learned delays at the lowest "
     "rate (validation 0.50 at 0.01 and 80 ms), the controls at the highest (random 0.48 and random_whole 0.47 at 0.04 and 80 ms, none 0.50 at 0.04 "
-    "and 160 ms); the grid was widened for all.",
+    "and 160 ms). Pilots at 80 ms then tried learned delays at rates 0.01 to 0.04 with delays' rates of 0.1 to 0.8 steps: 0.40 (0.1), 0.50, 0.50 and 0.50 "
+    "(0.2, at weights' rates of 0.01, 0.02 and 0.04), 0.47 (0.4 at 0.02), 0.47 (0.4 at 0.04), 0.44 (0.8), so the delays' rate is its own now, "
+    "0.2, and the weights' is searched as for the controls; these were two seeds of one net each, and a look that the controls did not need. "
+    "Rounding seemed to cost 0.09 in one run of three nets (0.56 to 0.47, seed 1001) and cost 0.025 on the mean of fourteen later ones. Measuring the normalisation anew after rounding, on the training "
+    "clips, gained nothing in these (0.47 before and 0.47 after), so what the normalisation remembers is not the reason. "
+    "18 steps of silence after the sound, for late spikes to arrive in, made all arms with delays worse (0.35 for learned delays), so there are none.",
 )
 
 
@@ -416,7 +417,7 @@ def learn(arm: Settings, budget: Settings, task: Task, seed: Seed) -> Trained:
         torch.optim.lr_scheduler.OneCycleLR(optimizers[0], arm.rate, total_steps=steps + 1)
     ]
     if arm.learnable:
-        optimizers.append(torch.optim.Adam([s.delay for s in nets.each()], lr=arm.rate * arm.position_rate, fused=True))
+        optimizers.append(torch.optim.Adam([s.delay for s in nets.each()], lr=arm.delay_rate, fused=True))
         schedules.append(torch.optim.lr_scheduler.CosineAnnealingLR(optimizers[1], steps))
     hits = []
     for epoch in range(budget.epochs):
@@ -476,18 +477,19 @@ def by_duration(task: Task) -> Tensor:
     return torch.stack(guesses)
 
 
-def resolve(arm: Settings, budget: Settings) -> Settings:
-    """Give the budget that the arm runs at: the lag task has sizes of its own."""
+def resolve(arm: Settings, budget: Settings) -> tuple[Settings, Settings]:
+    """Give the arm and the budget as they run: the lag task has sizes and a rate of its own, and membranes of one step, as the authors' are."""
     if arm.get("task", budget.task) != "lags":
-        return budget
+        return arm, budget
     sizes = {"epochs": budget.lag_epochs, "batch": budget.lag_batch, "folds": budget.lag_nets}
-    return Settings(budget.name, {**budget, **sizes, "task": "lags"})
+    alike = {"rate": LAG_RATE, "tau": budget.bin, "task": "lags"}
+    return Settings(arm.name, {**arm, **alike}), Settings(budget.name, {**budget, **sizes, "task": "lags"})
 
 
 @study.trial
 def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     """Train the nets of one seed, give their delays whole steps, and test them."""
-    budget = resolve(arm, budget)
+    arm, budget = resolve(arm, budget)
     if arm.name == "duration":
         task = lags_task(budget, seed) if budget.task == "lags" else digits_task(budget, seed)
         return {"accuracy": float(by_duration(task).double().mean())}
@@ -519,7 +521,7 @@ def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
         "delay_shift": float((ended - began).abs().double().mean()),
         "moved_share": float((ended.round() != began.round()).double().mean()),
         "spikes": float(sum(s.sum() for s in spikes) / spikes[0].shape[1] / spikes[0].shape[2]),
-        "parameters": float(weights + (delays if arm.position_rate > 0 else 0)) / folds,
+        "parameters": float(weights + (delays if arm.delay_rate > 0 else 0)) / folds,
         "stored": float(weights + delays) / folds,
         "steps": float(trained.steps),
         "samples": float(trained.steps * budget.batch),
@@ -547,7 +549,6 @@ COLOURS = {
     "random": "#2a9d8f",
     "random_whole": "#8cc7bf",
     "none": "#4f7cac",
-    "none_narrow": "#9db4d0",
     "lag_learned": "#d1495b",
     "lag_random": "#2a9d8f",
     "lag_none": "#4f7cac",
@@ -588,7 +589,7 @@ def delays(table: Table) -> Figure:
             left.bar([x + shift for x in curve.x], curve.y, width=0.4, color=colour, label="at first" if shift < 0 else "learned")
         left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     left.set(xlabel="delay, steps", ylabel="share of synapses")
-    for arm in ("learned", "random", "random_whole", "none", "none_narrow"):
+    for arm in ("learned", "random", "random_whole", "none"):
         if arm in table.arms:
             curve = mean_curve(table.curves(arm, "training"))
             right.plot(curve.x, curve.y, color=COLOURS[arm], label=arm.replace("_", " "))
