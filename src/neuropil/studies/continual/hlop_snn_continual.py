@@ -455,7 +455,7 @@ def protection(
 COLOURS = {
     "hlop": "#d1495b",
     "svd": "#7a6fb0",
-    "examples": "#b39ddb",
+    "examples": "#3a9d8f",
     "random": "#4f7cac",
     "none": "#8d8d8d",
     "replay": "#6b8e23",
@@ -475,7 +475,7 @@ def _shown(table: Table, *arms: str) -> list[str]:
 )
 def matrices(table: Table) -> Figure:
     """The phenomenon itself: which task is known when."""
-    shown = _shown(table, "hlop", "svd", "random", "none")
+    shown = _shown(table, "hlop", "svd", "examples", "random", "none")
     figure, axes = panels(*[1] * len(shown), height=3.2)
     for ax, arm in zip(axes, shown, strict=True):
         values = np.asarray(table.matrix(arm, "accuracy_matrix").values)
@@ -516,7 +516,7 @@ def stream(table: Table) -> Figure:
     figure, (left, right) = panels(1.2, 1)
     for arm in _shown(table):
         curves = table.curves(arm, "first_task")
-        for curve in curves if arm in ("hlop", "random", "none") else []:
+        for curve in curves if arm in ("hlop", "examples", "random", "none") else []:
             left.plot(curve.x, curve.y, color=COLOURS[arm], lw=0.6, alpha=0.3)
         mean = mean_curve(curves)
         left.plot(mean.x, mean.y, "o-", color=COLOURS[arm], ms=4, label=arm.replace("_", " "))
@@ -526,6 +526,7 @@ def stream(table: Table) -> Figure:
     left.set(xlabel="tasks learned", ylabel="accuracy on task 1", xticks=range(1, len(mean.x) + 1))
     left.legend(fontsize=7, frameon=False, labelcolor=GREY, loc="lower left")
     right.set(xlabel="accuracy as soon as learned", ylabel="final average accuracy")
+    right.locator_params(axis="x", nbins=5)
     return figure
 
 
