@@ -399,6 +399,7 @@ COLOURS = {
     "best_on_longer": "#a0785a",
     "sine_wave": "#b07aa1",
 }
+ON_OTHER_BODIES = ("ncap", "linear_shared", "mlp_shared", "no_proprioception", "hand_set_unscaled", "best_on_longer", "sine_wave")
 
 
 def _name(arm: str) -> str:
@@ -472,7 +473,7 @@ def _by_length(table: Table, arm: str) -> tuple[list[int], dict[int, float]]:
 @study.figure(
     "search",
     "Left: the return on validation postures during the search, a line a seed; it stops where the level is reached. Middle: the return of the same "
-    "controllers on bodies of other lengths (means). Right: the weights after the search, a dot a seed, a short bar where the hand-set circuit has them.",
+    "controllers on bodies of other lengths (means); best on longer was chosen on 8 and 12 links. Right: the weights after the search, a dot a seed, a short bar where the hand-set circuit has them.",
 )
 def searching(table: Table) -> Figure:
     """How each controller gets to the level, what it is worth on other bodies, and where the circuit's weights go."""
@@ -485,13 +486,13 @@ def searching(table: Table) -> Figure:
             left.plot(curve.x[-1], curve.y[-1], "o", color=COLOURS[arm], ms=3)
     left.set(xlabel="generation", ylabel="return, 6 links", ylim=(-0.02, 1), title="search")
     left.legend(fontsize=7, frameon=False, labelcolor=GREY, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.08))
-    for arm in [arm for arm in COLOURS if arm in table.arms]:
+    for arm in [arm for arm in ON_OTHER_BODIES if arm in table.arms]:
         lengths, returns = _by_length(table, arm)
         middle.set_xticks(lengths)
         middle.plot(lengths, list(returns.values()), "o-", color=COLOURS[arm], ms=3, lw=1.3, label=_name(arm))
     middle.axvline(SOURCE, color=GREY, lw=0.8, ls=":")
     middle.set(xlabel="links", ylabel="return", ylim=(-0.02, 1), title="other bodies")
-    middle.legend(fontsize=6, frameon=False, labelcolor=GREY, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.08))
+    middle.legend(fontsize=7, frameon=False, labelcolor=GREY, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.08))
     circuits = [arm for arm in ("ncap", "random_start", "unsigned") if arm in table.arms]
     for place, arm in enumerate(circuits):
         for curve in table.curves(arm, "last_weights"):
