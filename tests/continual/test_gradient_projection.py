@@ -95,6 +95,16 @@ def test_extend_is_orthonormal_against_what_is_held_and_keeps_the_span():
     assert subspace_angles(space.rows.numpy().T, torch.cat([a, b]).numpy().T).max() < 1e-6
 
 
+def test_rows_that_add_nothing_are_completed_by_directions_outside():
+    """Silent inputs twice, and rows that are held already: the subspace grows by as many directions as asked, all orthonormal."""
+    memory = GradientProjection(9).double()
+    for _ in range(2):
+        memory.add(torch.zeros(20, 9, dtype=torch.float64), rank=3)
+    assert_close(memory.rows @ memory.rows.mT, torch.eye(6, dtype=torch.float64))
+    memory.extend(memory.rows[:2])
+    assert_close(memory.rows @ memory.rows.mT, torch.eye(8, dtype=torch.float64))
+
+
 def test_replicas_have_subspaces_of_their_own():
     x = torch.stack([spread_inputs(0), spread_inputs(1)])
     both = GradientProjection(12, leading=(2,)).double()
@@ -126,6 +136,17 @@ def test_principal_subspace_is_numpys():
     x = spread_inputs(3)
     _, _, vt = np.linalg.svd(x.numpy())
     assert subspace_angles(principal_subspace(x, 4).numpy().T, vt[:4].T).max() < 1e-6
+
+
+def test_silent_units_and_repeated_values_do_not_stop_it():
+    """Spikes of a net most of whose units are silent or always on: single precision fails to converge on some of these."""
+    x = (torch.rand(3, 400, 300, generator=torch.Generator().manual_seed(0)) < torch.linspace(-1, 2, 300)).float() * 1.8
+    rows = principal_subspace(x, 120)
+    assert rows.dtype == torch.float32
+    assert_close(rows @ rows.mT, torch.eye(120).expand(3, 120, 120), atol=1e-5, rtol=0)
+    silent = GradientProjection(300, leading=(3,))
+    silent.add(torch.zeros(3, 400, 300), rank=5)
+    assert_close(silent.rows @ silent.rows.mT, torch.eye(5).expand(3, 5, 5), atol=1e-5, rtol=0)
 
 
 def test_state_dict_round_trip():

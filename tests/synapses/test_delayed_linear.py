@@ -52,6 +52,47 @@ def test_the_authors_kernel():
     torch.testing.assert_close(synapse.taps()[0, 0].detach(), torch.from_numpy(theirs.copy()), rtol=0, atol=1e-6)
 
 
+def test_kernels_of_the_authors_package():
+    # Printed by DCLS 0.1.1 (ConstructKernel1d, "gauss") for 9 taps, weights W, positions P and SIG; flipped, so that tap k is a delay of k.
+    W, P = torch.tensor([[0.5, -1.25], [2.0, 0.75]]), torch.tensor([[-1.3, 0.4], [4.0, -3.75]])
+    printed = {
+        0.23: [
+            [
+                [0, 0, 0, 1.02e-05, 0.0136436, 0.3347123, 0.1503959, 0.0012377, 2e-07],
+                [0, -1.4e-06, -0.0060304, -0.4911809, -0.7327556, -0.0200216, -1e-05, 0, 0],
+            ],
+            [[1.7610736, 0.2383354, 0.0005908, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 2e-07, 0.0013566, 0.2013411, 0.547302]],
+        ],
+        4.0: [
+            [
+                [0.031473, 0.0409515, 0.050441, 0.0588136, 0.0649161, 0.0678278, 0.0670878, 0.0628146, 0.0556747],
+                [-0.1157713, -0.1372273, -0.1539789, -0.1635544, -0.1644539, -0.1565334, -0.1410426, -0.1203024, -0.0971358],
+            ],
+            [
+                [0.3568013, 0.3471497, 0.3197334, 0.2787659, 0.2300765, 0.1797569, 0.1329473, 0.0930795, 0.0616893],
+                [0.024834, 0.0369603, 0.0520722, 0.0694476, 0.0876777, 0.1047857, 0.1185483, 0.1269607, 0.1287135],
+            ],
+        ],
+    }
+    for sig, kernels in printed.items():
+        synapse = DelayedLinear(2, 2, max_delay=8, delay=4 - P, width=sig + 0.27)
+        synapse.weight.data.copy_(W)
+        torch.testing.assert_close(synapse.kernel().detach(), torch.tensor(kernels, dtype=torch.float32), rtol=0, atol=1e-6)
+
+
+def test_the_width_begins_and_ends_where_and_when_the_authors_sigma_does():
+    # Their SHD configuration: 25 taps, 150 epochs, SIG from 12 to 0.23 by a constant factor an epoch in the first 37 (150 // 4), sigma = SIG + 0.27.
+    # Theirs by epoch, with the 0.27 that does not decay; without it the middle lies on the same exponential as ours, of SIG / 12 to 0.23.
+    theirs = {0: 12.27, 9: 4.8559, 18: 2.0225, 37: 0.5, 149: 0.5}
+    synapse = DelayedLinear(2, 2, max_delay=24, width=12.27)
+    for epoch, sigma in theirs.items():
+        synapse.anneal(epoch / 150, by=37 / 150)
+        done = min(epoch / 37, 1)
+        assert 12 * (0.23 / 12) ** done + 0.27 == pytest.approx(sigma, abs=1e-4)
+        assert synapse.width.item() == pytest.approx(12.27 * (0.5 / 12.27) ** done, rel=1e-6)
+        assert synapse.width.item() == pytest.approx(sigma, rel=0.3)
+
+
 def test_gradients_are_those_of_finite_differences():
     synapse = DelayedLinear(3, 2, max_delay=5, width=0.8, generator=torch.Generator().manual_seed(0)).double()
     x = torch.rand(9, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))

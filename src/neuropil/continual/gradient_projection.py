@@ -44,17 +44,17 @@ class Subspace(nn.Module):
     def extend(self, rows: Tensor) -> None:
         """Add the span of rows [..., m, size]: each is made orthogonal to the rows held and to the others, and of unit length.
 
-        Raises ``ValueError`` where m more directions do not fit beside those held.
+        A row that lies in the span of the others (silent inputs) is replaced by an arbitrary direction outside it. Raises ``ValueError``
+        where m more directions do not fit beside those held.
         """
         self._fits(rows, "rows")
         if self.rank + rows.shape[-2] > self.size:
             raise ValueError(
                 f"{rows.shape[-2]} more rows do not fit: {self.rank} of {self.size} dimensions are taken; add at most {self.size - self.rank}."
             )
-        held = self.rows.to(rows)
-        for _ in range(2):
-            rows = rows - (rows @ held.mT) @ held
-        self.rows = torch.cat([held, torch.linalg.qr(rows.mT).Q.mT], dim=-2)
+        both = torch.cat([self.rows.to(rows), rows], dim=-2)
+        fresh = torch.linalg.qr(both.mT).Q[..., self.rank :].mT
+        self.rows = torch.cat([self.rows.to(rows), fresh], dim=-2)
 
     def _fits(self, x: Tensor, what: str) -> None:
         if x.ndim < 2 or x.shape[-1] != self.size:
@@ -87,7 +87,7 @@ class GradientProjection(Subspace):
         if (rank is None) == (threshold is None):
             raise ValueError(f"add() takes either a rank or a threshold, {rank} and {threshold} were given; give one of them.")
         rest = self.project(x)
-        _, values, directions = torch.linalg.svd(rest, full_matrices=False)
+        _, values, directions = torch.linalg.svd(rest.double(), full_matrices=False)
         if threshold is not None:
             if x.ndim != 2 or not 0 < threshold <= 1:
                 raise ValueError(
@@ -101,7 +101,7 @@ class GradientProjection(Subspace):
         if rank is None or not 0 <= rank <= directions.shape[-2]:
             raise ValueError(f"{x.shape[-2]} inputs span at most {directions.shape[-2]} directions, rank={rank} was asked for.")
         if rank:
-            self.extend(directions[..., :rank, :])
+            self.extend(directions[..., :rank, :].to(x))
         return rank
 
 
@@ -112,8 +112,9 @@ def principal_subspace(x: Tensor, rank: int) -> Tensor:
     """
     if not 1 <= rank <= x.shape[-1]:
         raise ValueError(f"Inputs {list(x.shape)} have 1 to {x.shape[-1]} principal directions, rank={rank} was asked for.")
-    vectors: Tensor = torch.linalg.eigh(x.mT @ x)[1]
-    return vectors[..., -rank:].mT.flip(-2)
+    wide = x.double()  # where many units are silent, single precision does not converge
+    vectors: Tensor = torch.linalg.eigh(wide.mT @ wide)[1]
+    return vectors[..., -rank:].mT.flip(-2).to(x)
 
 
 def subspace_overlap(a: Tensor, b: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from neuropil.data.splits import draw_split
 if TYPE_CHECKING:
     from neuropil.data.cochlea import Cochlea, erb, erb_number
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
+    from neuropil.data.few_shot import FewShotBatch, FewShotSequences
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
@@ -19,6 +20,8 @@ __all__ = [
     "Cochlea",
     "Data",
     "DataError",
+    "FewShotBatch",
+    "FewShotSequences",
     "LabelSwapStream",
     "LagPatterns",
     "PermutedStream",
@@ -48,6 +51,7 @@ __all__ = [
 _WHERE = {
     "cochlea": ("Cochlea", "erb", "erb_number"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
+    "few_shot": ("FewShotBatch", "FewShotSequences"),
     "streams": ("LabelSwapStream",),
     "task_streams": ("PermutedStream", "RotatedStream", "Setting", "SplitStream", "Task", "TaskStream"),
     "tasks": ("LagPatterns",),

@@ -36,7 +36,7 @@ class SparseMask:
             )
         self._weights = {name: known[name] for name in chosen}
         self._kept = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in self._weights.items()}
-        self._absent = {name: ~kept for name, kept in self._kept.items()}
+        self._factor = {name: torch.ones_like(weight) for name, weight in self._weights.items()}
 
     def weight(self, name: str) -> nn.Parameter:
         """Return the parameter behind a name."""
@@ -54,7 +54,7 @@ class SparseMask:
                 f"The mask of {name!r} is bool {list(weight.shape)}, {kept.dtype} {list(kept.shape)} was given; True where a weight exists."
             )
         self._kept[name] = kept.to(weight.device, copy=True)
-        self._absent[name] = ~self._kept[name]
+        self._factor[name] = self._kept[name].to(weight.dtype)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._weights)
@@ -89,13 +89,12 @@ class SparseMask:
     def apply(self, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Set absent weights to 0, and their share of what ``optimizer`` remembers."""
         for name, weight in self._weights.items():
-            if self._absent[name].device != weight.device:
-                self[name] = self._kept[name]
-            absent = self._absent[name]
-            weight.masked_fill_(absent, 0)
+            if (self._factor[name].device, self._factor[name].dtype) != (weight.device, weight.dtype):
+                self[name] = self._kept[name]  # the model was moved or cast
+            weight.mul_(self._factor[name])
             for held in optimizer.state[weight].values() if optimizer is not None and weight in optimizer.state else ():
                 if isinstance(held, Tensor) and held.shape == weight.shape:
-                    held.masked_fill_(absent, 0)
+                    held.mul_(self._factor[name])
 
     def attach(self, optimizer: torch.optim.Optimizer) -> RemovableHandle:
         """Apply the mask now and after every step of ``optimizer``; ``handle.remove()`` ends that."""

@@ -2,6 +2,7 @@
 
 from neuropil.learning.backprop import Backprop
 from neuropil.learning.checkpoint import CheckpointError, load_checkpoint, restore, save_checkpoint
+from neuropil.learning.evolution import Evolution, EvolutionState, centred_ranks
 from neuropil.learning.fit import History, Rule, fit
 from neuropil.learning.forward_forward import (
     ForwardForward,
@@ -18,6 +19,8 @@ __all__ = [
     "Backprop",
     "Bar",
     "CheckpointError",
+    "Evolution",
+    "EvolutionState",
     "ForwardForward",
     "ForwardForwardLayer",
     "ForwardForwardState",
@@ -25,6 +28,7 @@ __all__ = [
     "LabelStrip",
     "Rule",
     "activities",
+    "centred_ranks",
     "fit",
     "goodness_predict",
     "goodness_scores",

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from neuropil.dynamics import Cell
 from neuropil.memory.protocol import check_binary, check_sizes
+from neuropil.plasticity.plastic import check_third
 
 DT_MS = 1.0
 TAU_SYN_MS = 0.3
@@ -18,7 +19,7 @@ THRESHOLD_MV = 3.0
 SLOW = (3.0, 0.27)
 FAST = (0.5, 0.14)
 INPUT_NA = 6.0
-WRITE_MS, HOLD_MS, RECALL_MS = 7, 3, 6
+HOLD_MS, OPERATION_MS = 3, 10
 POPULATIONS = ("cue", "content", "gate", "interneuron", "cue_copy", "content_copy", "cue_merge", "content_merge")
 QUICK = ("gate", "interneuron", "cue_copy")
 
@@ -38,7 +39,8 @@ class SpikingCAM(Cell):
 
     ``x`` [..., K + N] spikes at cues and contents -> ``y`` [..., K + N] spikes of the merging cells: what was put in 3 moments later, what is
     recalled 4 moments later. ``plasticity`` [..., 1] multiplies weight changes (``None``: 1); traces go on. ``write``, ``recall`` and
-    ``recall_cues`` drive this for 7, 6 and 6 moments, the authors' shortest. A fragment is answered by every cue with a strong enough
+    ``recall_cues`` drive this for 10 moments each, the pace of the authors' examples of asking by content (at the shortest that they allow, 7 and 6,
+    a write ties its cue to the next content by 1.9 nA, so that two cells of that content call it). A fragment is answered by every cue with a strong enough
     synapse from any of its cells (3.36 nA in sum), so the answer is the set of cues whose content meets it.
     ``gating=False``: cues do not silence the gate. ``lateral=False``: cue_copy cells are not silenced. Raises ``ValueError`` or
     ``TypeError`` for sizes below 1, negative amplitudes, a time not above 0, inputs or states that do not fit. No gradient passes a spike.
@@ -151,6 +153,8 @@ class SpikingCAM(Cell):
     def step(self, x: Tensor, s: Any = None, *, plasticity: Tensor | None = None) -> tuple[Tensor, State]:
         """One millisecond: ``x`` [..., K + N] spikes in -> ``y`` [..., K + N] spikes out."""
         s = self.ready(x, s)
+        if plasticity is not None:
+            check_third(plasticity, x, "plasticity", (1,), "SpikingCAM")
         at, last = self.place, s.recent[..., 0, :]
         arriving = s.recent.flatten(-2) @ self.wiring.mT
         arriving[..., at["cue"]] += INPUT_NA * x[..., : self.cue_size]
@@ -191,28 +195,28 @@ class SpikingCAM(Cell):
         w = (w - scale * self.depression * post.unsqueeze(-1) * x.unsqueeze(-2)).clamp(min=0.0)
         return w, pre + x, post
 
-    def _present(self, s: State, cue: Tensor | None, content: Tensor | None, hold: int, moments: int) -> tuple[Tensor, State]:
+    def _present(self, s: State, cue: Tensor | None, content: Tensor | None, hold: int) -> tuple[Tensor, State]:
         leading = s.v.shape[:-1]
         given = []
         for name, size, part in (("cue", self.cue_size, cue), ("content", self.content_size, content)):
             given.append(s.v.new_zeros(*leading, size) if part is None else check_binary(part, size, leading, name, "SpikingCAM"))
         x = torch.cat(given, dim=-1)
         silence = torch.zeros_like(x)
-        y, s = self(torch.stack([x if t < hold else silence for t in range(moments)]), s)
+        y, s = self(torch.stack([x if t < hold else silence for t in range(OPERATION_MS)]), s)
         return y.amax(dim=0), s
 
     def write(self, s: State, cue: Tensor, content: Tensor) -> State:
-        """Hold both for 3 ms, then 4 ms of rest."""
-        return self._present(s, cue, content, HOLD_MS, WRITE_MS)[1]
+        """Hold both for 3 ms, then 7 ms of rest."""
+        return self._present(s, cue, content, HOLD_MS)[1]
 
     def recall(self, s: State, cue: Tensor) -> tuple[Tensor, State]:
-        """One spike of ``cue`` [..., K], 6 ms: -> the contents [..., N] that answered. Synapses go on learning."""
-        y, s = self._present(s, cue, None, 1, RECALL_MS)
+        """One spike of ``cue`` [..., K], 10 ms: -> the contents [..., N] that answered. Synapses go on learning."""
+        y, s = self._present(s, cue, None, 1)
         return y[..., self.cue_size :], s
 
     def recall_cues(self, s: State, fragment: Tensor) -> tuple[Tensor, State]:
-        """One spike of each cell of ``fragment`` [..., N], 6 ms: -> the cues [..., K] that answered. Synapses go on learning."""
-        y, s = self._present(s, None, fragment, 1, RECALL_MS)
+        """One spike of each cell of ``fragment`` [..., N], 10 ms: -> the cues [..., K] that answered. Synapses go on learning."""
+        y, s = self._present(s, None, fragment, 1)
         return y[..., : self.cue_size], s
 
 

@@ -58,5 +58,7 @@ class WillshawMemory(nn.Module):
         return self._read(s.w.mT, check_binary(fragment, self.content_size, s.w.shape[:-2], "fragment", "WillshawMemory")), s
 
     def _read(self, w: Tensor, x: Tensor) -> Tensor:
-        needed = x.sum(dim=-1, keepdim=True).clamp(min=1) if self.threshold == "all" else self.threshold
-        return ((w @ x.unsqueeze(-1)).squeeze(-1) >= needed).to(w.dtype)
+        found = (w @ x.unsqueeze(-1)).squeeze(-1)
+        if isinstance(self.threshold, str):
+            return (found >= x.sum(dim=-1, keepdim=True).clamp(min=1)).to(w.dtype)
+        return (found >= self.threshold).to(w.dtype)

@@ -80,7 +80,7 @@ class DelayedLinear(Cell):
     def taps(self) -> Tensor:
         """The normalised Gaussians ``g`` [M, N, max_delay + 1], tap ``k`` for a delay of ``k`` steps."""
         k = torch.arange(self.max_delay + 1, device=self.delay.device, dtype=self.delay.dtype)
-        return torch.softmax(-0.5 * ((k - self.delay.unsqueeze(-1)) / self.width).square(), -1)
+        return torch.softmax(-0.5 * ((k[:, None, None] - self.delay) / self.width).square(), 0).permute(1, 2, 0)
 
     def kernel(self) -> Tensor:
         """``W g`` [M, N, max_delay + 1]."""

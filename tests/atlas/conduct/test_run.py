@@ -11,7 +11,7 @@ from neuropil.atlas import AtlasError
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.refresh import refresh
 from neuropil.atlas.conduct.registration import read
-from neuropil.atlas.files import alone
+from neuropil.atlas.files import alone, write_result
 
 
 def stable(result):
@@ -374,6 +374,14 @@ def test_a_primary_arm_that_follows_says_why(bench):
     with pytest.raises(AtlasError, match=r"Tune\(why=...\) does not say why"):
         bench.write(moved).source.load()
     bench.write((moved[0], moved[1] + ', why="it replays"')).source.load()
+
+
+def test_a_run_that_never_got_there_has_no_mean_cost_and_can_be_written(bench, tmp_path):
+    bench.write(('"samples": 10,', '"samples": 10, "steps": float("inf") if arm.boost < 0 else 20.0,'))
+    result = bench.run(seeds=[0, 1])
+    write_result(tmp_path / "result.json", result)
+    assert "steps" not in result["arms"]["lesioned"]["cost"]
+    assert result["arms"]["plain"]["cost"]["steps"] == 20
 
 
 def test_a_lesion_on_steps_reads_its_cap_from_the_budget(bench):

@@ -324,6 +324,16 @@ def test_a_table_is_rebuilt_with_curves_matrices_and_runs_that_never_got_there(t
         table_of({"arms": 3})
 
 
+def test_curves_of_unequal_length_are_not_called_a_mean(tmp_path):
+    result = result_of(toy(), tmp_path)
+    assert "Mean over 10 seeds" in page_of(result).text
+    for arm in result["arms"].values():
+        for seed, curve in enumerate(arm["curves"].get("learning", [])):
+            curve["curve"] = [part[: len(part) - seed % 2] for part in curve["curve"]]
+    text = page_of(result).text
+    assert "Learning. One line a seed; seeds differ in length." in text
+
+
 def test_looks_and_ledger_count_what_came_later(tmp_path):
     ledger = Ledger(tmp_path)
     for numbers in ("a" * 64, "b" * 64):

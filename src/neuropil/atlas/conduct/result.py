@@ -163,7 +163,8 @@ def _arm(source: Source, study: Study, budget: str, arm: str, found: Table, seco
     numbers = found.numbers(arm)
     others = [name for name in found.outcomes[arm][0] if name not in numbers]
     outcomes = [encode({name: row[name] for name in others if name in row}) for row in found.outcomes[arm]]
-    cost = {name: found.mean(arm, name) for name in ("parameters", "steps", "samples") if name in numbers}
+    means = {name: found.mean(arm, name) for name in ("parameters", "steps", "samples") if name in numbers}
+    cost = {name: mean for name, mean in means.items() if math.isfinite(mean)}  # steps of a run that never got there have no mean
     matrices = {name for name in others if isinstance(found.outcomes[arm][0].get(name), Matrix)}
     return {
         "settings": {**study.arms[arm], **tuned(source, study, budget).get(arm, {})},

@@ -228,9 +228,16 @@ def _curves(result: Plain, table: Table, name: str) -> list[dict[str, Any]]:
             return drawing.curve_chart(arms, styles, f"{name}-curve-{_slug(curve)}{end}", width=width)
 
         n = len(table.seeds)
+        alike = {all(one.x == rows[0].x for one in rows) for rows in arms.values()}
         spread = (
             f"Mean over {n} seeds, with one standard deviation." if n > 4 else "Thick: mean; thin: each seed." if n > 1 else "One seed."
         )
+        if False in alike:
+            spread = (
+                f"{spread} One thin line a seed where seeds differ in length."
+                if True in alike
+                else "One line a seed; seeds differ in length."
+            )
         left_out = " The primary arms; the CSV and the study's own figures have the others." if len(styles) < len(result["arms"]) else ""
         if arms:
             found.append({"charts": _both(draw), "caption": f"{curve.replace('_', ' ').capitalize()}. {spread}{left_out}"})
