@@ -1,36 +1,26 @@
-"""The cache folder and the download into it, through pooch (extra ``atlas``): whole files or none."""
+"""Downloads into the cache, through pooch (extra ``atlas``): whole files or none."""
 
 from __future__ import annotations
 
 import errno
-import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neuropil.cache import cache_folder
 from neuropil.data.content import DataError
 
 if TYPE_CHECKING:
     from neuropil.data.catalogue import Download, Entry
 
 
-def cache_folder() -> Path | None:
-    """Where downloads are kept: ``$NEUROPIL_CACHE``, or the system's cache folder as pooch knows it; None without either."""
-    if given := os.environ.get("NEUROPIL_CACHE"):
-        return Path(given).expanduser()
-    try:
-        import pooch
-    except ImportError:
-        return None
-    return Path(pooch.os_cache("neuropil"))
-
-
 def download(entry: Entry) -> Path:
     """Download what is missing of an entry into the cache, checksummed, and return the folder; ``DataError`` where that fails."""
-    folder = cache_folder()
-    if folder is None:
+    if find_spec("pooch") is None:
         raise DataError(
             f'{entry.name} has to be downloaded and pooch is not installed; run pip install "neuropil[atlas]", or put it into the folder $NEUROPIL_DATA.'
         )
+    folder = cache_folder()
     for item in entry.downloads:
         if (folder / item.file).is_file():
             continue

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuropil.cache import cache_folder
 from neuropil.data.catalogue import ENTRIES, Arrays, Entry, Form
 from neuropil.data.content import Data, DataError, content_digest
-from neuropil.data.fetch import cache_folder, download
+from neuropil.data.fetch import download
 
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, wave.Error, struct.error)
 _KEPT = 2
@@ -132,8 +133,7 @@ def _find(entry: Entry) -> _Place | None:
             )
         if place := _in_folder(entry, folder, "$NEUROPIL_DATA"):
             return place
-    cache = cache_folder()
-    return _in_folder(entry, cache, "cache") if cache else None
+    return _in_folder(entry, cache_folder(), "cache")
 
 
 def _downloaded(entry: Entry) -> _Place:
