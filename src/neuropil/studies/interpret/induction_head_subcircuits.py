@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -502,7 +503,7 @@ def phase_change(table: Table) -> Figure:
     axes[0].set_ylim(0, 1.3)
     axes[1].axhline(0, color=GREY, lw=0.8, ls="--")
     axes[2].axhline(0, color=GREY, lw=0.8, ls="--")
-    axes[0].legend(fontsize=8, frameon=False, labelcolor=GREY, loc="lower left")
+    axes[1].legend(fontsize=8, frameon=False, labelcolor=GREY, loc="upper left")
     return figure
 
 
@@ -529,7 +530,7 @@ def steps(table: Table) -> Figure:
                 edgecolors=COLOURS[arm],
                 facecolors=COLOURS[arm] if done else "none",
             )
-        ax.hlines(sorted(min(value, top) for value in values)[n // 2], place - 0.38, place + 0.38, color=COLOURS[arm], lw=1.2)
+        ax.hlines(median(min(value, top) for value in values), place - 0.38, place + 0.38, color=COLOURS[arm], lw=1.2)
     ax.set_xticks(range(len(arms)), [arm.replace("_", "\n") for arm in arms], fontsize=8)
     ax.set(yscale="log", ylabel="updates to solve")
     ax.set_yticks(TICKS, [str(tick) for tick in TICKS])
@@ -540,7 +541,7 @@ def steps(table: Table) -> Figure:
 
 @study.figure(
     "patterns",
-    "Attention at the end of one seed's run, the darker the more. Above: the head of layer 1 that looks back one token most (rows are queries). "
+    "Attention at the end of one seed's run, the stronger the colour the more. Above: the head of layer 1 that looks back one token most (rows are queries). "
     "Below: what the query attends to in layer 2, when the first or the second pair answers.",
 )
 def patterns(table: Table) -> Figure:
