@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -67,26 +68,36 @@ def compiled(text: str, name: str, arguments: tuple[int, ...], dtype: str) -> Ca
 
     Machine code is kept under ``kernels`` in the cache; where that cannot be written it is made anew in every process.
     """
+    with _process.lock:
+        module, folder = _module(text)
+        if folder is not None:
+            try:
+                return _compile(module, name, arguments, dtype, kept=True)
+            except Exception:  # torn machine code, or none that can be written: it is thrown away and made anew
+                for torn in folder.glob(f"__pycache__/{module.__name__}*"):
+                    with suppress(OSError):
+                        torn.unlink()
+        return _compile(module, name, arguments, dtype, kept=False)
+
+
+def _compile(module: ModuleType, name: str, arguments: tuple[int, ...], dtype: str, kept: bool) -> Callable[..., None]:
     import numba
 
-    with _process.lock:
-        module, kept = _module(text)
-        decorate = numba.njit(nogil=True, cache=kept, error_model="numpy", boundscheck=False)
-        for row in [one for one in vars(module) if one.endswith("_row")]:
-            if not hasattr(getattr(module, row), "py_func"):
-                setattr(module, row, decorate(getattr(module, row)))
-        real = numba.from_dtype(np.dtype(dtype))
-        places = numba.types.UniTuple(numba.int64, 6).types
-        signature = numba.void(*(numba.types.Array(real, axes, "C") for axes in arguments), *places)
-        return numba.njit(signature, nogil=True, cache=kept, error_model="numpy", boundscheck=False)(getattr(module, name))  # type: ignore[no-any-return]
+    options = {"nogil": True, "cache": kept, "error_model": "numpy", "boundscheck": False}
+    for row in [one for one in vars(module) if one.endswith("_row")]:
+        function = getattr(module, row)
+        setattr(module, row, numba.njit(**options)(getattr(function, "py_func", function)))
+    real = numba.from_dtype(np.dtype(dtype))
+    signature = numba.void(*(numba.types.Array(real, axes, "C") for axes in arguments), *numba.types.UniTuple(numba.int64, 6).types)
+    return numba.njit(signature, **options)(getattr(module, name))  # type: ignore[no-any-return]
 
 
-def _module(text: str) -> tuple[ModuleType, bool]:
-    """Import ``text`` from a file named by its hash, which Numba needs to keep machine code beside it; from memory where no file can be."""
+def _module(text: str) -> tuple[ModuleType, Path | None]:
+    """Import ``text`` from a file named by its hash, and give its folder, where Numba keeps machine code; from memory where no file can be."""
     name = f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
     path = cache_folder() / "kernels" / f"{name}.py"
     if name in sys.modules:
-        return sys.modules[name], os.access(path.parent, os.W_OK)
+        return sys.modules[name], path.parent if os.access(path.parent, os.W_OK) else None
     try:
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,8 +112,8 @@ def _module(text: str) -> tuple[ModuleType, bool]:
     except OSError:
         module = ModuleType(name)
         exec(compile(text, name, "exec"), vars(module))
-        return module, False
-    return module, os.access(path.parent, os.W_OK)
+        return module, None
+    return module, path.parent if os.access(path.parent, os.W_OK) else None
 
 
 def run(kernel: Callable[..., None], arrays: Sequence[Array], place: tuple[int, int, int, int], pieces: int) -> None:
