@@ -310,9 +310,9 @@ def tour(
         "reports/tour.html"
     ),
     jobs: Jobs = CORES,
-    most: Annotated[int, typer.Option(min=1, help="How many studies at most.")] = 5,
+    most: Annotated[int, typer.Option(min=1, help="How many studies at most.")] = 8,
 ) -> None:
-    """Run the glance of up to five studies on data that installed packages carry, and write a page about them."""
+    """Run the glance of up to eight studies on data that installed packages carry, and write a page about them."""
     from neuropil.atlas.catalogue import rows, study_path
     from neuropil.atlas.conduct.loading import Source
     from neuropil.atlas.conduct.run import run as run_study
