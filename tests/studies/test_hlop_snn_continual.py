@@ -14,14 +14,6 @@ SMOKE = Settings("smoke", study.budgets["smoke"])
 SEED = Seed(1000)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def outcomes():
     """Every arm at one learning rate, so that only its mechanism differs."""

@@ -15,14 +15,6 @@ from neuropil.studies.plasticity.homeostatic_nets import regulator, run_stream, 
 SIZES = (6, 9, 7, 10)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def toy(seed, samples=400, swaps=10, epochs=1):
     """Ten noisy prototypes in six dimensions, a stream of them and a small net, all float64."""
     rng = np.random.default_rng(seed)
