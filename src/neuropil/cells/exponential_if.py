@@ -43,13 +43,13 @@ class ExponentialIF(Cell):
         dt: float | None = None,
         surrogate: Surrogate | None = None,
     ) -> None:
-        super().__init__(size, dt=check_dt(dt, "ExponentialIF"))
+        super().__init__(size, dt=dt)
+        self.step_length = check_dt(dt, "ExponentialIF")
         self.tau = parameter(tau, size=size, positive=True, name="tau")
         self.sharpness = parameter(sharpness, size=size, positive=True, name="sharpness")
         self.rest, self.onset, self.peak, self.reset = (
             parameter(value, size=size, name=name) for name, value in (("rest", rest), ("onset", onset), ("peak", peak), ("reset", reset))
         )
-        self.step_length = check_dt(dt, "ExponentialIF")
         shortest = float(self.tau.min())
         if self.step_length > shortest / 20 * (1 + 1e-6):
             raise ValueError(

@@ -36,10 +36,10 @@ class QuadraticIF(Cell):
         dt: float | None = None,
         surrogate: Surrogate | None = None,
     ) -> None:
-        super().__init__(size, dt=check_dt(dt, "QuadraticIF"))
+        super().__init__(size, dt=dt)
+        self.step_length = check_dt(dt, "QuadraticIF")
         self.tau = parameter(tau, size=size, positive=True, name="tau")
         self.peak = parameter(peak, size=size, positive=True, name="peak")
-        self.step_length = check_dt(dt, "QuadraticIF")
         shortest = float(self.tau.min())
         if self.step_length > shortest * (1 + 1e-6):
             raise ValueError(f"dt is at most tau = {shortest:g} s, {dt:g} s was given; take shorter steps.")

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
-from neuropil.dynamics.kernels.fused import DTYPES, equation, fused, obstacle, text
+from neuropil.dynamics.kernels.fused import DTYPES, Kernel, equation, kernel_for, text
 from neuropil.dynamics.parameter import check_dt
 from neuropil.dynamics.state import check_state, map_state, own_tensors
 
@@ -124,12 +124,13 @@ class Cell(nn.Module):
         if len(x) == 0:
             return self._nothing(x, s, along)
         s = self.ready(x[0], s)
-        plain = "step" not in vars(self) and type(self).step is Cell.step and not along
-        if self.backend != "torch" and not (reason := "its steps are observed, or are its own" if not plain else obstacle(self, x, s)):
-            return fused(self, x, s, self.store)
+        plain = self._plain and not along
+        kernel = self._kernel(x, s, plain)
+        if isinstance(kernel, Kernel):
+            return kernel.run(x, s, self.store)
         if self.backend == "fused":
             raise RuntimeError(
-                f"{type(self).__name__} was to run as one kernel and cannot: {reason}; use(backend='auto') takes steps instead."
+                f"{type(self).__name__} was to run as one kernel and cannot: {kernel}; use(backend='auto') takes steps instead."
             )
         ys: list[Tensor] = []
         for t, moment in enumerate(x.unbind()):
@@ -139,6 +140,16 @@ class Cell(nn.Module):
                 y, s = self.step(moment, s, **{name: None if tensor is None else tensor[t] for name, tensor in along.items()})
             ys.append(y)
         return torch.stack(ys), s
+
+    @property
+    def _plain(self) -> bool:
+        return "step" not in vars(self) and type(self).step is Cell.step
+
+    def _kernel(self, x: Tensor, s: Any, plain: bool) -> Kernel | str:
+        """The kernel that runs this sequence, or in words why steps do."""
+        if self.backend == "torch":
+            return "it was told to"
+        return kernel_for(self, x, s) if plain else "its steps are observed, or are its own"
 
     def use(self, *, backend: Backend | None = None, store: Store | None = None) -> Self:
         """Say how this cell, and every cell in it, runs a sequence; the cell itself comes back.
@@ -156,15 +167,10 @@ class Cell(nn.Module):
 
     def explain(self, x: Tensor) -> str:
         """Say in words how a sequence ``x`` [T, ..., N] would run, and why."""
-        name = type(self).__name__
-        if self.backend == "torch":
-            return f"{name} takes steps in torch: it was told to."
-        if "step" in vars(self) or type(self).step is not Cell.step:
-            return f"{name} takes steps in torch: its steps are observed, or are its own."
-        reason = obstacle(self, x, self.initial_like(x[0]))
-        if reason:
-            return f"{name} takes steps in torch: {reason}."
-        return f"{name} runs {len(x)} moments as one kernel compiled by Numba, keeping states by store={self.store!r}."
+        name, kernel = type(self).__name__, self._kernel(x, self.initial_like(x[0]), self._plain)
+        if isinstance(kernel, Kernel):
+            return f"{name} runs {len(x)} moments as one kernel compiled by Numba, keeping states by store={self.store!r}."
+        return f"{name} takes steps in torch: {kernel}."
 
     def source(self, dtype: torch.dtype = torch.float32) -> str:
         """The text of the kernel written from ``update``, for ``torch.float32`` or ``torch.float64``.

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.conduct.cells import Watcher, compute, plan, table
@@ -36,49 +35,35 @@ def tune(
     """
     path = source.writable() / "tuning.json"
     with alone(source.folder, "tuning"):
-        return _tune(path, source, study, budget, digests, fingerprint, store, jobs, watch)
-
-
-def _tune(
-    path: Path,
-    source: Source,
-    study: Study,
-    budget: str,
-    digests: Mapping[str, str],
-    fingerprint: dict[str, dict[str, float]],
-    store: Store,
-    jobs: int,
-    watch: Watcher | None,
-) -> dict[str, Any]:
-    keep_history(source.folder)
-    trials, chosen, edges, followed = _search(source, study, budget, digests, store, jobs, watch)
-    spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
-    arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
-    cells = plan(source, study, budget, arms, spread_seeds, chosen=followed, digests=digests)
-    compute(source, cells, store, jobs=jobs, watch=watch)
-    measured, _ = table(cells, store, arms, spread_seeds)
-    values: dict[str, dict[str, list[float]]] = {}
-    for contrast in study.primaries:
-        for arm in (contrast.a, contrast.b):
-            values.setdefault(contrast.on, {})[arm] = measured.values(arm, contrast.on)
-    record = {
-        "rule": rule_of(study),
-        "space": {name: list(grid.values) for name, grid in study.tune.grids.items()} if study.tune else {},
-        "on": study.tune.on if study.tune else None,
-        "budget": dict(study.tune.budget) if study.tune else {},
-        "seeds": list(study.tune.seeds) if study.tune else [],
-        "trials": trials,
-        "chosen": chosen,
-        "edges": edges,
-        "spread": {"seeds": spread_seeds, "values": values},
-        "fingerprint": fingerprint,
-        "code": source.code,
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    everything = read_json(path) if path.exists() else {}
-    write_json(path, everything | {budget: record})
-    Ledger(source.folder).append("tuned", budget=budget, chosen=chosen, trials=len(trials), record=sha256(record), code=source.code)
-    return record
+        keep_history(source.folder)
+        trials, chosen, edges, followed = _search(source, study, budget, digests, store, jobs, watch)
+        spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
+        arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
+        cells = plan(source, study, budget, arms, spread_seeds, chosen=followed, digests=digests)
+        compute(source, cells, store, jobs=jobs, watch=watch)
+        measured, _ = table(cells, store, arms, spread_seeds)
+        values: dict[str, dict[str, list[float]]] = {}
+        for contrast in study.primaries:
+            for arm in (contrast.a, contrast.b):
+                values.setdefault(contrast.on, {})[arm] = measured.values(arm, contrast.on)
+        record = {
+            "rule": rule_of(study),
+            "space": {name: list(grid.values) for name, grid in study.tune.grids.items()} if study.tune else {},
+            "on": study.tune.on if study.tune else None,
+            "budget": dict(study.tune.budget) if study.tune else {},
+            "seeds": list(study.tune.seeds) if study.tune else [],
+            "trials": trials,
+            "chosen": chosen,
+            "edges": edges,
+            "spread": {"seeds": spread_seeds, "values": values},
+            "fingerprint": fingerprint,
+            "code": source.code,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        everything = read_json(path) if path.exists() else {}
+        write_json(path, everything | {budget: record})
+        Ledger(source.folder).append("tuned", budget=budget, chosen=chosen, trials=len(trials), record=sha256(record), code=source.code)
+        return record
 
 
 def _search(

@@ -62,8 +62,22 @@ def text(traced: Traced, learnable: tuple[str, ...], dtype: str) -> str:
     return emit(traced.learning(learnable), dtype)
 
 
-def obstacle(cell: Any, x: Tensor, s: Any) -> str:
-    """Why a kernel cannot run this sequence, in words; an empty string where it can."""
+class Kernel(NamedTuple):
+    """A cell's traced equation with its own tensors, in the equation's order, as they are now."""
+
+    traced: Traced
+    own: tuple[Tensor, ...]
+
+    def run(self, x: Tensor, s: Any, store: str) -> tuple[Tensor, Any]:
+        """Run over ``x`` [T, ..., N] from the state ``s``: ``y`` and the last state."""
+        every = _every(len(x), len(s), s[0].element_size(), store)
+        keep = torch.is_grad_enabled() and every < len(x)
+        y, *rest = _Sequence.apply(self.traced, every, keep, x, *s, *self.own)  # type: ignore[no-untyped-call]
+        return y, type(s)(*rest[: len(s)])
+
+
+def kernel_for(cell: Any, x: Tensor, s: Any) -> Kernel | str:
+    """The kernel that can run this sequence, or in words why none can."""
     if reason := available():
         return reason
     if x.device.type != "cpu":
@@ -71,27 +85,17 @@ def obstacle(cell: Any, x: Tensor, s: Any) -> str:
     dtypes = {tensor.dtype for tensor in s}
     if len(dtypes) != 1 or not dtypes <= DTYPES.keys():
         return f"kernels compute in float32 or float64, the state holds {', '.join(str(dtype) for dtype in dtypes)}"
-    own = own_by_name(cell)
-    if any(tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) != x.shape[-1]) for _, tensor in own):
+    own = tuple(tensor for _, tensor in own_by_name(cell))
+    if any(tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) != x.shape[-1]) for tensor in own):
         return "a parameter is neither one number nor one a neuron"
     if torch.compiler.is_compiling():
         return "torch is compiling the model itself"
     if torch.autograd.forward_ad._current_level >= 0:
         return "kernels have no forward-mode derivative"
     try:
-        equation(cell)
-    except Untraceable as reason:
-        return str(reason)
-    return ""
-
-
-def fused(cell: Any, x: Tensor, s: Any, store: str) -> tuple[Tensor, Any]:
-    """Run a cell over ``x`` [T, ..., N] from the state ``s`` in one kernel: ``y`` and the last state."""
-    traced = equation(cell)
-    every = _every(len(x), len(s), s[0].element_size(), store)
-    keep = torch.is_grad_enabled() and every < len(x)
-    y, *rest = _Sequence.apply(traced, every, keep, x, *s, *(tensor for _, tensor in own_by_name(cell)))  # type: ignore[no-untyped-call]
-    return y, type(s)(*rest[: len(s)])
+        return Kernel(equation(cell), own)
+    except Untraceable as reason_not:
+        return str(reason_not)
 
 
 def _every(moments: int, fields: int, size: int, store: str) -> int:
@@ -133,10 +137,6 @@ def _flat(tensor: Tensor, dtype: torch.dtype, rows: int | None = None) -> Array:
 def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Memory from NumPy, which asks Linux for huge pages; torch does not, and first touching a large array costs many times its kernel then."""
     return torch.from_numpy(np.empty(shape, DTYPES[dtype]))
-
-
-def _no_gradient(*_: Any) -> Any:
-    raise RuntimeError("Kernels have first derivatives only; use(backend='torch') has all, step by step.")
 
 
 class _Sequence(torch.autograd.Function):
@@ -222,7 +222,7 @@ class _Backward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        return _no_gradient()
+        raise RuntimeError("Kernels have first derivatives only; use(backend='torch') has all, step by step.")
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:

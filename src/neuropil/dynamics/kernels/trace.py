@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -65,7 +66,8 @@ class Traced:
     forward: Side
     backward: Side
 
-    def learning(self, names: Sequence[str]) -> Traced:
+    @lru_cache(maxsize=256)  # noqa: B019  traced equations are kept for good
+    def learning(self, names: tuple[str, ...]) -> Traced:
         """The same with gradients for these of its tensors only."""
         kept = tuple(name for name in self.learnable if name in names)
         gradients = dict(zip(self.learnable, self.backward.outputs[len(self.fields) + 1 :], strict=True))
