@@ -8,7 +8,9 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
-from neuropil.dynamics.kernels.fused import DTYPES, Kernel, equation, kernel_for, text
+from neuropil.dynamics.kernels.fused import Kernel, equation, kernel_for
+from neuropil.dynamics.kernels.layout import DTYPES
+from neuropil.dynamics.kernels.machine import text
 from neuropil.dynamics.parameter import check_dt
 from neuropil.dynamics.state import check_state, map_state, own_tensors
 
@@ -124,15 +126,20 @@ class Cell(nn.Module):
         if len(x) == 0:
             return self._nothing(x, s, along)
         s = self.ready(x[0], s)
-        plain = self._plain and not along
-        kernel = self._kernel(x, s, plain)
+        kernel = "its steps take further inputs" if along else self._kernel(x, s)
         if isinstance(kernel, Kernel):
-            return kernel.run(x, s, self.store)
+            watcher = vars(self).get("step")
+            if watcher is None or not watcher.reads_states:
+                return kernel.run(x, s, self.store)
+            y, s, states = kernel.run_watched(x, s)
+            watcher.read_states(states)
+            return y, s
         if self.backend == "fused":
             raise RuntimeError(
                 f"{type(self).__name__} was to run as one kernel and cannot: {kernel}; use(backend='auto') takes steps instead."
             )
         ys: list[Tensor] = []
+        plain = "step" not in vars(self) and type(self).step is Cell.step and not along
         for t, moment in enumerate(x.unbind()):
             if plain:
                 s, y = self.update(s, moment)
@@ -141,15 +148,15 @@ class Cell(nn.Module):
             ys.append(y)
         return torch.stack(ys), s
 
-    @property
-    def _plain(self) -> bool:
-        return "step" not in vars(self) and type(self).step is Cell.step
-
-    def _kernel(self, x: Tensor, s: Any, plain: bool) -> Kernel | str:
+    def _kernel(self, x: Tensor, s: Any) -> Kernel | str:
         """The kernel that runs this sequence, or in words why steps do."""
         if self.backend == "torch":
             return "it was told to"
-        return kernel_for(self, x, s) if plain else "its steps are observed, or are its own"
+        if type(self).step is not Cell.step:
+            return "its steps are its own"
+        if not getattr(vars(self).get("step"), "content_afterwards", True):
+            return "its states are held, or observed with their gradients"
+        return kernel_for(self, x, s)
 
     def use(self, *, backend: Backend | None = None, store: Store | None = None) -> Self:
         """Say how this cell, and every cell in it, runs a sequence; the cell itself comes back.
@@ -167,7 +174,7 @@ class Cell(nn.Module):
 
     def explain(self, x: Tensor) -> str:
         """Say in words how a sequence ``x`` [T, ..., N] would run, and why."""
-        name, kernel = type(self).__name__, self._kernel(x, self.initial_like(x[0]), self._plain)
+        name, kernel = type(self).__name__, self._kernel(x, self.initial_like(x[0]))
         if isinstance(kernel, Kernel):
             return f"{name} runs {len(x)} moments as one kernel compiled by Numba, keeping states by store={self.store!r}."
         return f"{name} takes steps in torch: {kernel}."

@@ -140,6 +140,23 @@ class Tap:
                 reader.see(_field(s, reader.target), False)
         return (y if getattr(self.within, "depth", 0) else self._pass_on(y, whole=False)), s
 
+    @property
+    def content_afterwards(self) -> bool:
+        """Whether it is enough to see a cell's states once a sequence has run, without their gradients."""
+        held = any(one.target.kind == "state" for one in self.writers)
+        return not held and all(getattr(one, "detach", False) for one in self.readers if one.target.kind == "state")
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether anyone reads a state."""
+        return any(one.target.kind == "state" for one in self.readers)
+
+    def read_states(self, states: Any) -> None:
+        """Let readers see the states after every moment, fields [T, ..., N]."""
+        for reader in self.readers:
+            if reader.target.kind == "state":
+                reader.see(_field(states, reader.target), True)
+
     def _write(self, s: Any, writers: list[Writer], before: bool) -> Any:
         for writer in writers:
             s = s._replace(**{writer.target.leaf: writer.write(_field(s, writer.target), before=before)})

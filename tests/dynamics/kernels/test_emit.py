@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import neuropil.cells  # noqa: F401
 from neuropil.dynamics import Arctan, Cell, FastSigmoid, Sigmoid, Triangular
 from neuropil.dynamics.kernels.emit import PLACE, emit
-from neuropil.dynamics.kernels.fused import Place, _coefficients
+from neuropil.dynamics.kernels.layout import Coefficients, Place
 from neuropil.dynamics.kernels.trace import own_by_name, trace
 from neuropil.dynamics.registry import CELLS
 
@@ -22,13 +22,14 @@ def plain(cell, x, s, gy, gs, every):
     """Run the emitted text in plain Python, float64: y, last states, gradients of x, first states and own tensors."""
     traced = trace(cell)
     scope = {}
-    exec(compile(emit(traced, "float64"), "kernel", "exec"), scope)
     moments, features = len(x), x.shape[-1]
     flat = s[0].numel()
-    place = Place(features, 2, -(-features // 2), flat // features * 2)  # two pieces a row, the second shorter
-    own = {f"own.{name}": tensor.detach() for name, tensor in own_by_name(cell)}
-    forward, backward = (_coefficients(side, own, features, features, torch.float64) for side in (traced.forward, traced.backward))
-    cut = (every, place.period, place.pieces, place.width, 0, place.total)
+    place = Place(flat, features, 2, -(-features // 2), flat // features * 2)  # two pieces a row, the second shorter
+    own = dict(own_by_name(cell))
+    sides = [Coefficients.of(side, own, torch.float64, 0) for side in (traced.forward, traced.backward)]
+    exec(compile(emit(traced, "float64", (sides[0].shared, sides[1].shared)), "kernel", "exec"), scope)
+    forward, backward = ([one.numpy() for one in side.laid_out(features)] for side in sides)
+    cut = (every, *place[:4], 0, place.total)
     inputs, last, y = x.numpy().reshape(moments, flat), [one.numpy().reshape(-1).copy() for one in s], np.empty((moments, flat))
     kept = [np.full(((moments - 1) // every + 1, flat), np.nan) for _ in s]
     with np.errstate(all="ignore"):

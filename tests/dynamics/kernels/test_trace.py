@@ -68,8 +68,11 @@ def cell(update, *tensors):
     [
         (lambda self, s, x: (self.State(s.v.cumsum(-1) + x), x), r"uses aten\.cumsum"),
         (lambda self, s, x: (self.State(s.v + torch.rand_like(x)), x), r"uses aten\.rand_like"),
-        (lambda self, s, x: (self.State(s.v if s.v.sum() > 0 else x), x), "cannot be traced"),
-        (lambda self, s, x: (self.State(s.v.sum()), x), "all of the shape of x"),
+        (lambda self, s, x: (self.State(s.v if (s.v > 0).all() else x), x), r"uses aten\.all"),
+        (lambda self, s, x: (self.State(s.v if s.v[0, 0] > 0 else x), x), r"uses aten\.select"),
+        (lambda self, s, x: (self.State(s.v.sum()), x), r"uses aten\.sum"),
+        (lambda self, s, x: (self.State(torch.zeros(2)), x), "all of the shape of x"),
+        (lambda self, s, x: (self.State(s.v / s.w), x), "cannot be traced"),
         (lambda self, s, x: (s.v, x), "does not give back its State"),
         (lambda self, s, x: (self.State(s.v * torch.tensor([1.0, 2.0, 3.0])), x), "3 numbers that is neither parameter nor buffer"),
     ],

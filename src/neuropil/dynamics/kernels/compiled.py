@@ -1,11 +1,14 @@
-"""Kernels compiled by Numba, once for a text and kept on disk; run by threads of our own, as many as torch may use.
+"""Kernels compiled by Numba, once for a text and kept on disk; run by the threads that torch computes with.
 
-The pieces of a kernel touch nothing of one another and release the interpreter's lock, so a plain pool of threads runs them: no second team of OpenMP
-threads beside torch's, nothing that a fork or a second caller could break.
+A compiled kernel is one C function of a *table* of whole numbers: sizes, and addresses of arrays. Everyone who runs it takes one piece after another from a
+counter in the table, until none is left. Where torch's threads are an OpenMP team (GNU's, or one that answers to its calls), the kernel is run by that very
+team: threads of another pool would share the cores with torch's, which spin for some milliseconds after every operation. Elsewhere, and in a process that
+was forked, to which the team's threads did not come along, a pool of our own does it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.util
 import os
@@ -16,20 +19,42 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from neuropil.cache import cache_folder
 
-Array = npt.NDArray[Any]
 _SMALL = 1 << 15
 """Below so many updates of a neuron a second thread costs more than it saves."""
+SIZES = ("taken", "total", "moments", "neurons", "kept", "every", "span", "period", "pieces", "width")
+"""What a table begins with: pieces taken and in all; lengths of the arrays; how neurons are cut."""
+
+_COMPILED = '''
+
+import numba
+from llvmlite import ir
+from numba.extending import intrinsic
+
+numbers = numba.types.CPointer(numba.int64)
+reals = numba.types.CPointer(numba.from_dtype(np.dtype(real)))
+
+
+@intrinsic
+def pointer(_, address):
+    """The array that begins at an address."""
+    return reals(numba.int64), lambda context, builder, signature, given: builder.inttoptr(given[0], context.get_value_type(reals))
+
+
+@intrinsic
+def take(_, table):
+    """Add one to the first number of a table, as no two threads do at once; its value before."""
+    return numba.int64(numbers), lambda context, builder, signature, given: builder.atomic_rmw("add", given[0], ir.Constant(ir.IntType(64), 1), "seq_cst")
+'''
+_SHAPES = {"time": "(moments, neurons)", "kept": "(kept, neurons)", "neurons": "(neurons,)", "coefficient": "(neurons,)"}
 
 
 class _Process:
@@ -37,12 +62,18 @@ class _Process:
 
     def __init__(self) -> None:
         self.begin()
-        os.register_at_fork(after_in_child=self.begin)
+        self.forked = False
+        os.register_at_fork(after_in_child=self.fork)
 
     def begin(self) -> None:
         """Leave lock and threads to the process that made them."""
         self.lock = threading.Lock()
         self.executor: ThreadPoolExecutor | None = None
+
+    def fork(self) -> None:
+        """Begin anew in the child."""
+        self.begin()
+        self.forked = True
 
     def pool(self) -> ThreadPoolExecutor:
         """The threads of this process."""
@@ -55,6 +86,17 @@ class _Process:
 _process = _Process()
 
 
+@cache
+def _team() -> Callable[[int, Any, int, int], None] | None:
+    """OpenMP's own entry: ``(function, argument, threads, flags)``; None where this process has none that answers to GNU's name for it."""
+    try:
+        start = ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):
+        return None
+    start.argtypes, start.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint), None
+    return start
+
+
 def available() -> str:
     """An empty string where kernels can be compiled, else the reason in one sentence."""
     if importlib.util.find_spec("numba") is None:
@@ -62,34 +104,87 @@ def available() -> str:
     return ""
 
 
+class Compiled(NamedTuple):
+    """Machine code of one kernel: ``run(table)`` does all that is left to do; ``address`` is where it begins."""
+
+    run: Callable[[Any], None]
+    address: int
+    keep: Any
+
+    def __call__(self, sizes: Sequence[int], arrays: Sequence[Tensor]) -> Table:
+        """Make a table for it: ``sizes`` from ``moments`` on, in the order of ``SIZES``, after the number of pieces; contiguous ``arrays``."""
+        return Table(self, sizes, arrays)
+
+
+class Table:
+    """A compiled kernel with its arguments; ``arrays`` may be changed for others of the same shapes, one by one."""
+
+    def __init__(self, kernel: Compiled, sizes: Sequence[int], arrays: Sequence[Tensor]) -> None:
+        self.kernel = kernel
+        self.arrays = list(arrays)
+        self.numbers = (ctypes.c_int64 * (len(SIZES) + len(arrays)))(0, *sizes, *(array.data_ptr() for array in arrays))
+        self.work = sizes[1] * sizes[2]
+
+    def put(self, place: int, array: Tensor) -> None:
+        """Let the kernel work on another array in this place."""
+        self.arrays[place] = array
+        self.numbers[len(SIZES) + place] = array.data_ptr()
+
+    def run(self) -> None:
+        """Do all pieces, with as many threads as torch may use."""
+        self.numbers[0] = 0
+        threads = min(torch.get_num_threads(), self.numbers[1]) if self.work >= _SMALL else 1
+        team = _team() if threads > 1 and not _process.forked else None
+        if threads < 2:
+            self.kernel.run(self.numbers)
+        elif team is not None:
+            team(self.kernel.address, self.numbers, threads, 0)
+        else:
+            others = [_process.pool().submit(self.kernel.run, self.numbers) for _ in range(threads - 1)]
+            self.kernel.run(self.numbers)
+            for other in others:
+                other.result()
+
+
 @cache
-def compiled(text: str, name: str, arguments: tuple[int, ...], dtype: str) -> Callable[..., None]:
-    """Compile the function ``name`` of a module's ``text`` for arrays of so many axes each and then the six numbers of ``PLACE``.
+def compiled(text: str, name: str, arrays: tuple[tuple[str, str], ...], dtype: str) -> Compiled:
+    """Compile the function ``name`` of a module's ``text``, whose ``arrays`` are given by name and by what their shape is (``_SHAPES``).
 
     Machine code is kept under ``kernels`` in the cache; where that cannot be written it is made anew in every process.
     """
     with _process.lock:
-        module, folder = _module(text)
+        module, folder = _module(text + _COMPILED + _task(name, arrays))
         if folder is not None:
             try:
-                return _compile(module, name, arguments, dtype, kept=True)
+                return _compile(module, name, dtype, kept=True)
             except Exception:  # torn machine code, or none that can be written: it is thrown away and made anew
                 for torn in folder.glob(f"__pycache__/{module.__name__}*"):
                     with suppress(OSError):
                         torn.unlink()
-        return _compile(module, name, arguments, dtype, kept=False)
+        return _compile(module, name, dtype, kept=False)
 
 
-def _compile(module: ModuleType, name: str, arguments: tuple[int, ...], dtype: str, kept: bool) -> Callable[..., None]:
+def _task(name: str, arrays: Sequence[tuple[str, str]]) -> str:
+    """The C function around a kernel: arrays from their addresses, then piece after piece."""
+    lines = ["", "", "def task(table):", f"    held = numba.carray(table, ({len(SIZES) + len(arrays)},))"]
+    lines += [f"    {size} = held[{place}]" for place, size in enumerate(SIZES) if place]
+    for place, (array, kind) in enumerate(arrays, len(SIZES)):
+        lines.append(f"    {array} = numba.carray(pointer(held[{place}]), {_SHAPES[kind]})")
+    given = ", ".join([*(array for array, _ in arrays), "every, span, period, pieces, width, piece, piece + 1"])
+    return "\n".join(
+        [*lines, "    piece = take(table)", "    while piece < total:", f"        {name}({given})", "        piece = take(table)", ""]
+    )
+
+
+def _compile(module: ModuleType, name: str, dtype: str, kept: bool) -> Compiled:
     import numba
 
-    options = {"nogil": True, "cache": kept, "error_model": "numpy", "boundscheck": False}
-    for row in [one for one in vars(module) if one.endswith("_row")]:
-        function = getattr(module, row)
-        setattr(module, row, numba.njit(**options)(getattr(function, "py_func", function)))
-    real = numba.from_dtype(np.dtype(dtype))
-    signature = numba.void(*(numba.types.Array(real, axes, "C") for axes in arguments), *numba.types.UniTuple(numba.int64, 6).types)
-    return numba.njit(signature, **options)(getattr(module, name))  # type: ignore[no-any-return]
+    options = {"cache": kept, "error_model": "numpy", "boundscheck": False}
+    for inner in [*(one for one in vars(module) if one.endswith("_row")), name]:
+        function = getattr(module, inner)
+        setattr(module, inner, numba.njit(**options)(getattr(function, "py_func", function)))
+    task = numba.cfunc(numba.void(numba.types.CPointer(numba.int64)), **options)(module.task)
+    return Compiled(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(task.address), task.address, task)
 
 
 def _module(text: str) -> tuple[ModuleType, Path | None]:
@@ -114,16 +209,3 @@ def _module(text: str) -> tuple[ModuleType, Path | None]:
         exec(compile(text, name, "exec"), vars(module))
         return module, None
     return module, path.parent if os.access(path.parent, os.W_OK) else None
-
-
-def run(kernel: Callable[..., None], arrays: Sequence[Array], place: tuple[int, int, int, int], pieces: int) -> None:
-    """Run ``kernel`` on all ``pieces`` of the arrays, shared among as many threads as torch may use."""
-    threads = min(torch.get_num_threads(), pieces) if arrays[0].size >= _SMALL else 1
-    if threads < 2:
-        kernel(*arrays, *place, 0, pieces)
-        return
-    edges = [pieces * share // threads for share in range(threads + 1)]
-    others = [_process.pool().submit(kernel, *arrays, *place, first, last) for first, last in pairwise(edges[1:])]
-    kernel(*arrays, *place, 0, edges[1])
-    for other in others:
-        other.result()

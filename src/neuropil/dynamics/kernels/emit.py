@@ -74,49 +74,64 @@ class _Writer:
         return f"v{number} = {text}"
 
 
-def emit(traced: Traced, dtype: str) -> str:
+def emit(traced: Traced, dtype: str, shared: tuple[tuple[bool, ...], tuple[bool, ...]] | None = None) -> str:
     """Write ``forward`` and ``backward`` for ``dtype`` (``"float32"`` or ``"float64"``) as the text of a module.
 
     ``forward(x, *states, y, *kept, *coefficients, *PLACE)`` leaves the last states in ``states`` [M]; where ``kept`` [.., M] is not empty, the states before
     every ``every``-th moment are put there. ``backward(x, *kept, gy, *g_states, gx, *g_own, *coefficients, *back_coefficients, *PLACE)`` takes states from
     there, computes those between again, and leaves the gradients of the first states in ``g_states``; ``g_own`` [M] are sums over time.
-    ``PLACE``: ``every, period, pieces, width, first, last``; the last two say which pieces to do. The loops over neurons are functions of
-    their own (``..._row``), which is what lets the compiler turn them into vector instructions.
+    ``PLACE``: ``every, span, period, pieces, width, first, last``; the last two say which pieces to do. ``shared`` says, for the coefficients of each side,
+    which are one number for all neurons (of a replica) and not ``period`` of them. The loops over neurons are functions of their own (``..._row``), which
+    is what lets the compiler turn them into vector instructions.
     """
     constants: dict[float, str] = {}
-    count = len(traced.fields)
-    s, gs, kept, own = (_numbered(name, n) for name, n in (("s", count), ("gs", count), ("kept", count), ("own", len(traced.learnable))))
+    s, gs, kept, own, c, b = names(traced)
+    c_shared, b_shared = (set[str](), set[str]()) if shared is None else (_chosen(c, shared[0]), _chosen(b, shared[1]))
     named = {**{f"s.{field}": name for field, name in zip(traced.fields, s, strict=True)}, "x": "x"}
     gradients = {**{f"g.{field}": name for field, name in zip(traced.fields, gs, strict=True)}, "gradient": "gy"}
-    c, lines, results = _step(traced.forward, "c", named, constants)
-    b, back_lines, back = _step(traced.backward, "b", named | gradients, constants)
+    lines, results = _step(traced.forward, c, named, constants)
+    back_lines, back = _step(traced.backward, b, named | gradients, constants)
     after = [f"to_{name}" for name in s]
     rows = [
-        *_row("forward_row", [*c, *s, "x"], ["y"], lines, dict(zip((*s, "y"), results, strict=True))),
-        *_row("again_row", [*c, *s, "x"], after, lines, dict(zip(after, results[:-1], strict=True))),
+        *_row("forward_row", [*s, "x", *c], ["y"], lines, dict(zip((*s, "y"), results, strict=True)), c_shared),
+        *_row("again_row", [*s, "x", *c], after, lines, dict(zip(after, results[:-1], strict=True)), c_shared),
         *_row(
             "backward_row",
-            [*b, *s, *gs, "x", "gy"],
+            ["x", "gy", *s, *gs, *b],
             ["gx", *own],
             back_lines,
             dict(zip((*gs, "gx"), back, strict=False)),
-            dict(zip(own, back[count + 1 :], strict=True)),
+            b_shared,
+            dict(zip(own, back[len(s) + 1 :], strict=True)),
         ),
     ]
-    text = [*rows, *_forward(s, kept, c), *_backward(s, gs, kept, own, c, b)]
+    text = [*rows, *_forward(s, kept, _coefficients(c, c_shared), c), *_backward(s, gs, kept, own, c, b, c_shared, b_shared)]
     lines = ["import math", "", "import numpy as np", "", f"real = np.{dtype}", "one, zero = real(1), real(0)"]
     return "\n".join([*lines, *(f"{name} = real({str(value)!r})" for value, name in constants.items()), *text, ""])
 
 
-def _numbered(name: str, count: int) -> list[str]:
-    return [f"{name}{place}" for place in range(count)]
+def names(traced: Traced) -> tuple[list[str], list[str], list[str], list[str], list[str], list[str]]:
+    """What the arrays are called: states, gradients of states, kept states, gradients of own tensors, coefficients forwards and backwards."""
+    count = len(traced.fields)
+    sizes = {"s": count, "gs": count, "kept": count, "own": len(traced.learnable)}
+    sizes |= {"c": len(traced.forward.coefficients), "b": len(traced.backward.coefficients)}
+    s, gs, kept, own, c, b = ([f"{name}{place}" for place in range(size)] for name, size in sizes.items())
+    return s, gs, kept, own, c, b
 
 
-def _step(side: Side, letter: str, names: Mapping[str, str], constants: dict[float, str]) -> tuple[list[str], list[str], list[str]]:
-    coefficients = _numbered(letter, len(side.coefficients))
+def _chosen(names: list[str], marks: Iterable[bool]) -> set[str]:
+    return {name for name, mark in zip(names, marks, strict=True) if mark}
+
+
+def _coefficients(names: list[str], shared: set[str]) -> list[str]:
+    """How coefficients are handed to a row: one number of a replica, or those of the piece's neurons."""
+    return [f"{name}[replica]" if name in shared else f"{name}[low:high]" for name in names]
+
+
+def _step(side: Side, coefficients: list[str], names: Mapping[str, str], constants: dict[float, str]) -> tuple[list[str], list[str]]:
     writer = _Writer(side, names, coefficients, constants)
     lines = [writer.line(number) for number in side.body()]
-    return coefficients, lines, ["zero" if one is None else writer.word(one) for one in side.outputs]
+    return lines, ["zero" if one is None else writer.word(one) for one in side.outputs]
 
 
 def _indent(lines: Iterable[str], by: int) -> list[str]:
@@ -124,27 +139,35 @@ def _indent(lines: Iterable[str], by: int) -> list[str]:
 
 
 def _row(
-    name: str, read: list[str], written: list[str], lines: list[str], put: dict[str, str], added: Mapping[str, str] = MappingProxyType({})
+    name: str,
+    read: list[str],
+    written: list[str],
+    lines: list[str],
+    put: dict[str, str],
+    shared: set[str],
+    added: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """One moment of one piece: arrays ``all_...`` in, numbers of the same names inside."""
-    arrays = [f"all_{one}" for one in (*read, *written)]
-    body = [f"{one} = all_{one}[j]" for one in read] + lines
+    """One moment of one piece: arrays ``all_...`` in, numbers of the same names inside; what is ``shared`` is a number outside too."""
+    arrays = [one if one in shared else f"all_{one}" for one in (*read, *written)]
+    body = [f"{one} = all_{one}[j]" for one in read if one not in shared] + lines
     body += [f"all_{one}[j] = {result}" for one, result in put.items()]
     body += [f"all_{one}[j] += {result}" for one, result in added.items()]
     return ["", "", f"def {name}({', '.join(arrays)}):", f"    for j in range({arrays[0]}.shape[0]):", *_indent(body, 2)]
 
 
-PLACE = "every, period, pieces, width, first, last"
+PLACE = "every, span, period, pieces, width, first, last"
 _PIECE = [
+    "each = (span + period - 1) // period * pieces",
     "for piece in range(first, last):",
-    "    start = piece // pieces * period + piece % pieces * width",
-    "    stop = min(start + width, (piece // pieces + 1) * period, x.shape[1])",
-    "    low = piece % pieces * width",
+    "    replica, rest = piece // each, piece % each",
+    "    start = replica * span + rest // pieces * period + rest % pieces * width",
+    "    stop = min(start + width, replica * span + min((rest // pieces + 1) * period, span))",
+    "    low = replica * period + rest % pieces * width",
     "    high = low + stop - start",
 ]
 
 
-def _forward(s: list[str], kept: list[str], c: list[str]) -> list[str]:
+def _forward(s: list[str], kept: list[str], coefficients: list[str], c: list[str]) -> list[str]:
     out = [
         "",
         "",
@@ -152,14 +175,15 @@ def _forward(s: list[str], kept: list[str], c: list[str]) -> list[str]:
         *_indent(_PIECE, 1),
         "        for t in range(x.shape[0]):",
     ]
-    if kept:
-        out += [f"            if {kept[0]}.shape[0] > 0 and t % every == 0:"]
-        out += _indent([f"{name}[t // every, start:stop] = {state}[start:stop]" for name, state in zip(kept, s, strict=True)], 4)
-    given = [*(f"{one}[low:high]" for one in c), *(f"{one}[start:stop]" for one in s), "x[t, start:stop]", "y[t, start:stop]"]
+    out += [f"            if {kept[0]}.shape[0] > 0 and t % every == 0:"]
+    out += _indent([f"{name}[t // every, start:stop] = {state}[start:stop]" for name, state in zip(kept, s, strict=True)], 4)
+    given = [*(f"{one}[start:stop]" for one in s), "x[t, start:stop]", *coefficients, "y[t, start:stop]"]
     return [*out, f"            forward_row({', '.join(given)})"]
 
 
-def _backward(s: list[str], gs: list[str], kept: list[str], own: list[str], c: list[str], b: list[str]) -> list[str]:
+def _backward(
+    s: list[str], gs: list[str], kept: list[str], own: list[str], c: list[str], b: list[str], c_shared: set[str], b_shared: set[str]
+) -> list[str]:
     out = ["", "", f"def backward({', '.join(['x', *kept, 'gy', *gs, 'gx', *own, *c, *b, PLACE])}):", *_indent(_PIECE, 1)]
     out += _indent([f"{one} = np.empty((every, stop - start), x.dtype)" for one in s], 2)
     out += _indent(
@@ -170,14 +194,8 @@ def _backward(s: list[str], gs: list[str], kept: list[str], own: list[str], c: l
         2,
     )
     out += _indent([f"{one}[0] = {name}[block, start:stop]" for one, name in zip(s, kept, strict=True)], 3)
-    if s:
-        given = [
-            *(f"{one}[low:high]" for one in c),
-            *(f"{one}[t - begin]" for one in s),
-            "x[t, start:stop]",
-            *(f"{one}[t - begin + 1]" for one in s),
-        ]
-        out += _indent(["for t in range(begin, end - 1):", f"    again_row({', '.join(given)})"], 3)
-    given = [*(f"{one}[low:high]" for one in b), *(f"{one}[t - begin]" for one in s), *(f"{one}[start:stop]" for one in gs)]
-    given += ["x[t, start:stop]", "gy[t, start:stop]", "gx[t, start:stop]", *(f"{one}[start:stop]" for one in own)]
+    given = [*(f"{one}[t - begin]" for one in s), "x[t, start:stop]", *_coefficients(c, c_shared), *(f"{one}[t - begin + 1]" for one in s)]
+    out += _indent(["for t in range(begin, end - 1):", f"    again_row({', '.join(given)})"], 3)
+    given = ["x[t, start:stop]", "gy[t, start:stop]", *(f"{one}[t - begin]" for one in s), *(f"{one}[start:stop]" for one in gs)]
+    given += [*_coefficients(b, b_shared), "gx[t, start:stop]", *(f"{one}[start:stop]" for one in own)]
     return [*out, *_indent(["for t in range(end - 1, begin - 1, -1):", f"    backward_row({', '.join(given)})"], 3)]

@@ -1,7 +1,7 @@
 """From a cell's ``update`` to pointwise programs: one forwards, one for the vector-Jacobian product.
 
-``update`` runs once under ``make_fx`` on distinct example tensors, parameters and buffers included, and once more through autograd, which
-differentiates surrogates and detached resets as it always does. What depends on parameters alone (``exp(-dt / tau)``) is set apart as
+``update`` runs once on distinct example tensors, parameters and buffers included, while a dispatch mode of torch writes down every operator that is
+called, and once more through autograd, which differentiates surrogates and detached resets as it always does. What depends on parameters alone (``exp(-dt / tau)``) is set apart as
 *coefficients*, computed once a call in torch and only read at every moment.
 """
 
@@ -15,8 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neuropil.dynamics.kernels.program import IN_TORCH, ONE, TRUTHS, ZERO, Constant, Operand, Operation, Program
 
@@ -107,21 +106,15 @@ def trace(cell: Any) -> Traced:
         return list(torch.autograd.grad([y for y, _ in outputs], inputs, [g for _, g in outputs], allow_unused=True))
 
     names = [*(f"s.{f}" for f in fields), "x", *(f"own.{t}" for t in tensors)]
-    traced: Callable[..., Callable[..., GraphModule]] = make_fx
+    back_names = [*names, *(f"g.{f}" for f in fields), "gradient"]
     try:
-        forward = traced(update)(s, x, own)
-        backward = traced(vjp)(s, x, own, gs, gy)
+        forward = _recorded(name, names, tensors, [*s, x, *own], lambda: update(s, x, own))
+        backward = _recorded(name, back_names, tensors, [*s, x, *own, *gs, gy], lambda: vjp(s, x, own, gs, gy))
     except Untraceable:
         raise
     except Exception as error:  # whatever a user's update raises on example tensors, or tracing on what it cannot follow
         raise Untraceable(f"update of {name} cannot be traced ({type(error).__name__}: {str(error).splitlines()[0][:200]}).") from error
-    return Traced(
-        fields,
-        tensors,
-        tensors,
-        _side(forward, names, tensors, name),
-        _side(backward, [*names, *(f"g.{f}" for f in fields), "gradient"], tensors, name),
-    )
+    return Traced(fields, tensors, tensors, forward, backward)
 
 
 def own_by_name(cell: nn.Module) -> list[tuple[str, Tensor]]:
@@ -144,28 +137,51 @@ def _holding(cell: nn.Module, tensors: dict[str, Tensor]) -> Any:
     return copied(cell)
 
 
-def _side(graph: GraphModule, inputs: Sequence[str], tensors: Sequence[str], cell: str) -> Side:
-    program = Program(inputs)
-    held: dict[Node, Operand] = {}
-    places = iter(range(len(inputs)))
-    outputs: list[Operand | None] = []
-    for node in graph.graph.nodes:
-        if node.op == "placeholder":
-            held[node] = next(places)
-        elif node.op == "get_attr":
-            value = getattr(graph, str(node.target))
-            if value.numel() != 1:
+class _Recorder(TorchDispatchMode):
+    """Writes every operator that torch runs into a program; tensors are known by identity, and so kept alive."""
+
+    def __init__(self, cell: str, inputs: Sequence[str], tensors: Sequence[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.cell, self.program = cell, Program(inputs)
+        self.alive: list[Tensor] = list(tensors)
+        self.held: dict[int, Operand] = {id(tensor): place for place, tensor in enumerate(tensors)}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """torch's compiler has nothing to do with this; importing it for no use would take longer than all the rest."""
+        return False
+
+    def operand(self, tensor: Tensor) -> Operand:
+        """What the program calls this tensor; one that no operator made is a constant."""
+        if id(tensor) not in self.held:
+            if tensor.numel() != 1:
                 raise Untraceable(
-                    f"update of {cell} holds a tensor of {value.numel()} numbers that is neither parameter nor buffer; register it."
+                    f"update of {self.cell} holds a tensor of {tensor.numel()} numbers that is neither parameter nor buffer; register it."
                 )
-            held[node] = Constant(float(value))
-        elif node.op == "output":
-            outputs = [held[one] if isinstance(one, Node) else None for one in node.args[0]]
-        elif node.op == "call_function":
-            held[node] = _operation(program, node, held, cell)
-            if _operator(node).endswith("_"):  # what autograd writes into a fresh first operand, when it differentiates clamp or maximum
-                held[node.args[0]] = held[node]
-    return _with_coefficients(program, tensors, outputs)
+            with torch.utils._python_dispatch._disable_current_modes():
+                self.keep(tensor, Constant(float(tensor)))
+        return self.held[id(tensor)]
+
+    def keep(self, tensor: Tensor, operand: Operand) -> None:
+        """Know this tensor from now on."""
+        self.alive.append(tensor)
+        self.held[id(tensor)] = operand
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operator and write it down."""
+        operator = func.overloadpacket.__name__
+        operand = _operation(self, operator, args, kwargs or {})
+        result = func(*args, **(kwargs or {}))
+        self.keep(result, operand)
+        return result
+
+
+def _recorded(
+    cell: str, inputs: Sequence[str], tensors: Sequence[str], given: Sequence[Tensor], function: Callable[[], Sequence[Tensor | None]]
+) -> Side:
+    with _Recorder(cell, inputs, given) as recorder:
+        outputs = function()
+    return _with_coefficients(recorder.program, tensors, [None if one is None else recorder.operand(one) for one in outputs])
 
 
 def _with_coefficients(program: Program, tensors: Sequence[str], outputs: Sequence[Operand | None]) -> Side:
@@ -177,31 +193,32 @@ def _with_coefficients(program: Program, tensors: Sequence[str], outputs: Sequen
     return Side(program, tuple(sorted(read & once)), tuple(outputs))
 
 
-def _operator(node: Node) -> str:
-    return str(node.target).split(".")[1]
-
-
-def _operation(program: Program, node: Node, held: dict[Node, Operand], cell: str) -> Operand:
-    name = _operator(node).removesuffix("_")
-    values: list[Any] = [held[one] if isinstance(one, Node) else one for one in node.args]
+def _operation(recorder: _Recorder, operator: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Operand:
+    program, name = (
+        recorder.program,
+        operator.removesuffix("_"),
+    )  # what ends with it writes into its first operand, which the result then is
+    values: list[Any] = [recorder.operand(one) if isinstance(one, Tensor) else one for one in args]
     if name in _SAME:
         return values[0]  # type: ignore[no-any-return]
     if name in _CONSTANT:
         return _CONSTANT[name]
     if name in ("full_like", "full", "new_full", "scalar_tensor"):
         return Constant(float(values[0] if name == "scalar_tensor" else values[-1]))
-    options = {key: value for key, value in node.kwargs.items() if key in ("alpha", "rounding_mode") and value not in (None, 1)}
-    name = _RENAMED.get(name, name)
+    options = {key: value for key, value in kwargs.items() if key in ("alpha", "rounding_mode") and value not in (None, 1)}
+    name = _RENAMED.get(operator, _RENAMED.get(name, name))
     arguments = [
-        Constant(float(one)) if isinstance(one, int | float) and not isinstance(given, Node) else one
-        for one, given in zip(values, node.args, strict=True)
+        Constant(float(one)) if isinstance(one, int | float) and not isinstance(given, Tensor) else one
+        for one, given in zip(values, args, strict=True)
     ]
     if name in COMPOUND and not options:
         return COMPOUND[name](program, *arguments)
     if name in ("add", "sub") and set(options) == {"alpha"}:
         return program.add(name, arguments[0], program.add("mul", arguments[1], Constant(float(str(options["alpha"])))))
     if name not in IN_TORCH or options or any(one is None for one in arguments):
-        raise Untraceable(f"update of {cell} uses {node.target}, which is not among the pointwise operations a kernel can be written from.")
+        raise Untraceable(
+            f"update of {recorder.cell} uses aten.{operator}, which is not among the pointwise operations a kernel can be written from."
+        )
     return program.add(name, *arguments)
 
 
