@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
-from neuropil.dynamics.kernels.fused import Kernel, equation, kernel_for
+from neuropil.dynamics.kernels.fused import Runs, equation, kernel_for
 from neuropil.dynamics.kernels.layout import DTYPES
 from neuropil.dynamics.kernels.machine import text
 from neuropil.dynamics.parameter import check_dt
@@ -127,7 +127,7 @@ class Cell(nn.Module):
             return self._nothing(x, s, along)
         s = self.ready(x[0], s)
         kernel = "its steps take further inputs" if along else self._kernel(x, s)
-        if isinstance(kernel, Kernel):
+        if not isinstance(kernel, str):
             watcher = vars(self).get("step")
             if watcher is None or not watcher.reads_states:
                 return kernel.run(x, s, self.store)
@@ -139,7 +139,7 @@ class Cell(nn.Module):
                 f"{type(self).__name__} was to run as one kernel and cannot: {kernel}; use(backend='auto') takes steps instead."
             )
         ys: list[Tensor] = []
-        plain = "step" not in vars(self) and type(self).step is Cell.step and not along
+        plain = "step" not in vars(self) and self.elementwise and not along
         for t, moment in enumerate(x.unbind()):
             if plain:
                 s, y = self.update(s, moment)
@@ -148,15 +148,21 @@ class Cell(nn.Module):
             ys.append(y)
         return torch.stack(ys), s
 
-    def _kernel(self, x: Tensor, s: Any) -> Kernel | str:
-        """The kernel that runs this sequence, or in words why steps do."""
+    def _kernel(self, x: Tensor, s: Any) -> Runs | str:
+        """What runs this sequence as a kernel, or in words why steps do."""
         if self.backend == "torch":
             return "it was told to"
-        if type(self).step is not Cell.step:
-            return "its steps are its own"
         if not getattr(vars(self).get("step"), "content_afterwards", True):
             return "its states are held, or observed with their gradients"
-        return kernel_for(self, x, s)
+        return self._compiled(x, s)
+
+    def _compiled(self, x: Tensor, s: Any) -> Runs | str:
+        return kernel_for(self, x, s) if self.elementwise else "its steps are its own"
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether ``update`` says all that a step of this cell does."""
+        return type(self).step is Cell.step
 
     def use(self, *, backend: Backend | None = None, store: Store | None = None) -> Self:
         """Say how this cell, and every cell in it, runs a sequence; the cell itself comes back.
@@ -175,8 +181,8 @@ class Cell(nn.Module):
     def explain(self, x: Tensor) -> str:
         """Say in words how a sequence ``x`` [T, ..., N] would run, and why."""
         name, kernel = type(self).__name__, self._kernel(x, self.initial_like(x[0]))
-        if isinstance(kernel, Kernel):
-            return f"{name} runs {len(x)} moments as one kernel compiled by Numba, keeping states by store={self.store!r}."
+        if not isinstance(kernel, str):
+            return f"{name} runs {kernel.words(len(x))}, keeping states by store={self.store!r}."
         return f"{name} takes steps in torch: {kernel}."
 
     def source(self, dtype: torch.dtype = torch.float32) -> str:

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from neuropil.cells.lif import LIF
 from neuropil.dynamics import Cell, leaves
 from neuropil.dynamics.chain import output_size
+from neuropil.dynamics.kernels.fused import Runs, kernel_for
+from neuropil.dynamics.kernels.recurrent import RecurrentKernel
 from neuropil.dynamics.registry import SYNAPSES
 from neuropil.synapses.dense import Dense
+from neuropil.synapses.synapse import matrix_of
 
 
 @SYNAPSES.register(
@@ -25,6 +28,8 @@ class Recurrent(Cell):
     """A cell whose own last output is part of its input.
 
     Equation: ``y(t) = cell(x(t) + synapse(y(t - 1)))``, ``y`` before the first moment 0.
+
+    Where the cell has a kernel and the synapse is a matrix of weights, a sequence runs as one matrix product and one fused update a moment.
 
     ``x``, ``y`` [T, ..., N]; ``cell``: a Cell with a size and as many outputs; ``synapse``: a plain module from N to N, ``Dense`` unless given.
     ``State``: the cell's state and the last output. Raises ``ValueError`` for a cell without size, or sizes that do not fit; ``TypeError`` for a
@@ -69,3 +74,21 @@ class Recurrent(Cell):
         s = self.ready(x, s)
         y, inner = self.cell.step(x + self.synapse(s.output), s.cell)
         return y, self.State(inner, y)
+
+    def _compiled(self, x: Tensor, s: Any) -> Runs | str:
+        cell, synapse = self.cell, self.synapse
+        if not cell.elementwise:
+            return f"the steps of its {type(cell).__name__} are its own"
+        if "step" in vars(cell) or any(part._forward_hooks or part._forward_pre_hooks for part in (cell, synapse)):
+            return "its parts are observed or held"
+        inner = kernel_for(cell, x, s.cell)
+        if isinstance(inner, str):
+            return inner
+        if torch.is_autocast_enabled(x.device.type):
+            return "autocast may choose another dtype at every step"
+        weight = matrix_of(synapse)
+        if weight is None:
+            return f"its {type(synapse).__name__} is more than a matrix of weights"
+        if weight.dtype != s.output.dtype:
+            return f"its weights are {weight.dtype} and its state is {s.output.dtype}"
+        return RecurrentKernel(inner, weight)

@@ -58,6 +58,13 @@ class Synapse(nn.Module):
         return f"size={self.size}, out_size={self.out_size}"
 
 
+def matrix_of(module: nn.Module) -> Tensor | None:
+    """The matrix [M, N] that a synapse or a linear layer without bias is; None for modules that are more than that."""
+    if isinstance(module, Synapse) and type(module).forward == Synapse.forward:
+        return module.effective()
+    return module.weight if type(module) is nn.Linear and module.bias is None else None
+
+
 def normal(*shape: int, spread: float, generator: torch.Generator | None) -> nn.Parameter:
     """A parameter of independent normal numbers with mean 0 and standard deviation ``spread``."""
     return nn.Parameter(torch.randn(*shape, generator=generator) * spread)

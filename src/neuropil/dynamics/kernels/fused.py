@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +54,22 @@ def equation(cell: Any) -> Traced:
     return found
 
 
+class Runs(Protocol):
+    """What can run a sequence in place of the steps."""
+
+    def run(self, x: Tensor, s: Any, store: str) -> tuple[Tensor, Any]:
+        """Run over ``x`` [T, ..., N] from the state ``s``: ``y`` and the last state."""
+        ...
+
+    def run_watched(self, x: Tensor, s: Any) -> tuple[Tensor, Any, Any]:
+        """Run and give also the states after every moment, fields [T, ..., N], without gradients of their own."""
+        ...
+
+    def words(self, moments: int) -> str:
+        """Say how it runs so many moments."""
+        ...
+
+
 class Kernel(NamedTuple):
     """A cell's traced equation with its own tensors, in the equation's order, as they are now."""
 
@@ -61,14 +77,18 @@ class Kernel(NamedTuple):
     own: tuple[Tensor, ...]
 
     def run(self, x: Tensor, s: Any, store: str) -> tuple[Tensor, Any]:
-        """Run over ``x`` [T, ..., N] from the state ``s``: ``y`` and the last state."""
+        """Run from the state ``s``."""
         y, last, _ = self._run(x, s, every(len(x), len(s), s[0].element_size(), store))
         return y, last
 
     def run_watched(self, x: Tensor, s: Any) -> tuple[Tensor, Any, Any]:
-        """Run and give also the states after every moment, fields [T, ..., N], without gradients of their own."""
+        """Run and keep all states."""
         y, last, before = self._run(x, s, 1, keep=True)
         return y, last, type(s)(*(torch.cat((one[1:], end.detach().unsqueeze(0))) for one, end in zip(before, last, strict=True)))
+
+    def words(self, moments: int) -> str:
+        """One kernel for all."""
+        return f"{moments} moments as one kernel compiled by Numba"
 
     def _run(self, x: Tensor, s: Any, each: int, keep: bool = False) -> tuple[Tensor, Any, list[Tensor]]:
         keep = keep or (torch.is_grad_enabled() and each < len(x))

@@ -14,6 +14,8 @@ from neuropil.dynamics.kernels.machine import Machine
 
 PLAIN = 4
 """How many arguments before the tensors."""
+KEPT_NOTHING = "This sequence ran without gradients and kept no states to go back from; run it again with gradients enabled."
+FIRST_ONLY = "Kernels have first derivatives only; use(backend='torch') has all, step by step."
 
 
 def as_machine(traced: Any, replicas: int, x: Tensor, own: Sequence[Tensor]) -> Machine:
@@ -58,9 +60,7 @@ class SequenceFunction(torch.autograd.Function):
         x, *saved = ctx.saved_tensors
         kept, own = [one if ctx.kept else one.unsqueeze(0) for one in saved[:count]], saved[count:]
         if not ctx.kept and ctx.every < len(x):
-            raise RuntimeError(
-                "This sequence ran without gradients and kept no states to go back from; run it again with gradients enabled."
-            )
+            raise RuntimeError(KEPT_NOTHING)
         wanted = learned(ctx, PLAIN + 1 + count)
         gx, *found = _Backward.apply(ctx.traced, wanted, ctx.every, ctx.replicas, x, gy, *gradients[:count], *kept, *own)  # type: ignore[no-untyped-call]
         return (*(None,) * PLAIN, gx, *found[:count], *gathered(ctx, wanted, found[count:], own))
@@ -98,7 +98,7 @@ class _Backward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise RuntimeError("Kernels have first derivatives only; use(backend='torch') has all, step by step.")
+        raise RuntimeError(FIRST_ONLY)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
@@ -107,8 +107,13 @@ class _Backward(torch.autograd.Function):
         return vmap(_Backward, info.batch_size, in_dims, inputs, axes, (1, *(0,) * (count + len(inputs[1]))))
 
 
-for function in (SequenceFunction, _Backward):  # torch asks for it at every call, and making it anew takes longer than a small kernel
-    vars(function)["forward"].__func__.__signature__ = inspect.signature(function.forward)
+def remember_signatures(*functions: type[torch.autograd.Function]) -> None:
+    """Keep what torch asks for at every call: to make it anew takes longer than a small kernel."""
+    for function in functions:
+        vars(function)["forward"].__func__.__signature__ = inspect.signature(function.forward)
+
+
+remember_signatures(SequenceFunction, _Backward)
 
 
 def learned(ctx: Any, before: int) -> tuple[str, ...]:
