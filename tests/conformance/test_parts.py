@@ -260,5 +260,6 @@ def test_sequences_of_no_and_one_moment(bench):
     if bench.is_cell:
         same_state(still, s)
         stepped, expected = part.step(x[0], s, **{name: tensor[0] for name, tensor in along.items()})
-        torch.testing.assert_close(one[0], stepped)
-        same_state(after, expected)
+        torch.testing.assert_close(one[0], stepped)  # a kernel's exp and tanh may differ from a step's in the last bit
+        for (_, a), (_, b) in zip(leaves(after), leaves(expected), strict=True):
+            torch.testing.assert_close(a, b)
