@@ -1,6 +1,7 @@
-"""The written kernels, run as plain Python, are the steps in torch: every registered cell, and equations drawn at random."""
+"""The written kernels are the steps in torch: run as plain Python, every registered cell and equations drawn at random; compiled, a few of those."""
 
 import inspect
+import random
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +115,36 @@ class Drawn(Cell):
 @given(st.tuples(expression, expression, expression), st.sampled_from([1, 2, 4]))
 def test_equations_drawn_at_random(trees, every):
     compare(Drawn(trees), torch.rand(4, 2, 3, generator=torch.Generator().manual_seed(1)) - 0.3, every)
+
+
+def equations(count, seed):
+    """``count`` drawn equations that use every operation once between them."""
+    draw = random.Random(seed)
+    operations = [(kind, k) for kind, those in (("one", ONES), ("two", TWOS), ("spike", SURROGATES)) for k in range(len(those))]
+    draw.shuffle(operations)
+    trees = [("leaf", draw.randrange(len(LEAVES) - 1)) for _ in range(3 * count)]
+    for place, (kind, k) in enumerate(operations):
+        inner = trees[place % len(trees)]
+        trees[place % len(trees)] = (kind, k, inner, ("leaf", draw.randrange(len(LEAVES)))) if kind == "two" else (kind, k, inner)
+    return [tuple(trees[3 * k : 3 * k + 3]) for k in range(count)]
+
+
+@pytest.mark.parametrize("trees", equations(4, seed=0), ids=range(4))
+def test_a_few_compiled_with_every_operation_once_between_them(trees):
+    pytest.importorskip("numba", reason="Numba is not installed; pip install 'neuropil[fast]' runs this test")
+    generator = torch.Generator().manual_seed(1)
+    x, gy = (torch.rand(9, 2, 3, generator=generator, dtype=torch.float64) - 0.3 for _ in range(2))
+    found = []
+    for backend in ("torch", "fused"):
+        cell = Drawn(trees).double().use(backend=backend)
+        given = x.clone().requires_grad_()
+        start = cell.State(*(torch.full_like(x[0], value).requires_grad_() for value in (0.2, -0.4)))
+        y, last = cell(given, start)
+        loss = (y * gy).sum() + last.a.square().sum() + last.b.square().sum()
+        gradients = torch.autograd.grad(loss, [given, *start, cell.one, cell.each], allow_unused=True, materialize_grads=True)
+        found.append(([y, *last], gradients))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-12)
+    assert (found[0][1][0] != 0).any()
 
 
 def test_the_numbers_after_the_arrays_are_as_documented():
