@@ -3,10 +3,22 @@
 from neuropil.synapses.conv import Conv
 from neuropil.synapses.delayed_linear import DelayedLinear
 from neuropil.synapses.dense import Dense
+from neuropil.synapses.event_dense import EventDense
 from neuropil.synapses.kuramoto_coupling import KuramotoCoupling, order_parameter
 from neuropil.synapses.recurrent import Recurrent
 from neuropil.synapses.sign_constrained import SignConstrained
 from neuropil.synapses.sparse import Sparse
 from neuropil.synapses.synapse import Synapse
 
-__all__ = ["Conv", "DelayedLinear", "Dense", "KuramotoCoupling", "Recurrent", "SignConstrained", "Sparse", "Synapse", "order_parameter"]
+__all__ = [
+    "Conv",
+    "DelayedLinear",
+    "Dense",
+    "EventDense",
+    "KuramotoCoupling",
+    "Recurrent",
+    "SignConstrained",
+    "Sparse",
+    "Synapse",
+    "order_parameter",
+]

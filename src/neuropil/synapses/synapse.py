@@ -51,7 +51,11 @@ class Synapse(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Postsynaptic current of presynaptic activity ``x``."""
         check_input(x, self.size, -1, "[..., N]", self.weight, type(self).__name__)
-        return x @ self.effective().mT
+        return self.transmit(x, self.effective())
+
+    def transmit(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The product ``W x`` of ``x`` [..., N] and ``weight`` [M, N]."""
+        return x @ weight.mT
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""

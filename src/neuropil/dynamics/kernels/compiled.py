@@ -148,7 +148,7 @@ class Table:
 
 @cache
 def compiled(text: str, name: str, arrays: tuple[tuple[str, str], ...], dtype: str) -> Compiled:
-    """Compile the function ``name`` of a module's ``text``, whose ``arrays`` are given by name and by what their shape is (``_SHAPES``).
+    """Compile the function ``name`` of a module's ``text``, whose ``arrays`` are given by name and by what they are (``_SHAPES``), or their shape in terms of ``SIZES``.
 
     Machine code is kept under ``kernels`` in the cache; where that cannot be written it is made anew in every process.
     """
@@ -169,7 +169,7 @@ def _task(name: str, arrays: Sequence[tuple[str, str]]) -> str:
     lines = ["", "", "def task(table):", f"    held = numba.carray(table, ({len(SIZES) + len(arrays)},))"]
     lines += [f"    {size} = held[{place}]" for place, size in enumerate(SIZES) if place]
     for place, (array, kind) in enumerate(arrays, len(SIZES)):
-        lines.append(f"    {array} = numba.carray(pointer(held[{place}]), {_SHAPES[kind]})")
+        lines.append(f"    {array} = numba.carray(pointer(held[{place}]), {_SHAPES.get(kind, kind)})")
     given = ", ".join([*(array for array, _ in arrays), "every, span, period, pieces, width, piece, piece + 1"])
     return "\n".join(
         [*lines, "    piece = take(table)", "    while piece < total:", f"        {name}({given})", "        piece = take(table)", ""]
