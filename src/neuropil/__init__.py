@@ -15,6 +15,7 @@ FAMILIES = (
     "continual",
     "data",
     "dynamics",
+    "exchange",
     "geometry",
     "growth",
     "interpret",

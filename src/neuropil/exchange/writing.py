@@ -1,0 +1,147 @@
+"""A model as a graph of NIR."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from neuropil.dynamics import Cell, Chain, Circuit
+from neuropil.dynamics.circuit import INPUT
+from neuropil.exchange.nodes import NOTES, nir_package, node_of
+from neuropil.synapses import Recurrent
+
+
+def to_nir(model: nn.Module, *, size: int | None = None) -> Any:
+    """Write a cell, ``Chain``, ``Circuit``, ``Recurrent`` or linear layer as an ``nir.NIRGraph``, which ``nir.write`` puts into a file.
+
+    Equation: NIR's neurons are ``tau dv/dt = v_leak - v + r x``, without a step. ``x`` is taken as held over each step of ``dt``, which gives
+    ``v <- d v + (1 - d) (v_leak + r x)`` exactly, ``d = exp(-dt / tau)``; so an LI or LIF, to which ``x`` is added at once, has
+    ``r = 1 / (1 - d)`` (about ``tau / dt``), a CubaLIF ``w_in = 1 / (1 - d_s)`` and ``r = 1``, a PLIF ``r = 1``. Update, spike (``v >= threshold``), reset and
+    output come in this order within a step. ``v_reset`` is the value of a hard reset, and 0 for a soft one, which is the same in the limit of short
+    steps. A delay of ``k`` steps is a ``Delay`` of ``k dt`` seconds; the loop of a ``Recurrent`` has no ``Delay``: ``from_nir`` gives every loop a step.
+    ``dt``, kind of reset, surrogate, dtype, what is shared or learned are noted as JSON in ``metadata["neuropil"]`` of the nodes.
+
+    ``size``: features of the input, where the model does not say. Synapses are written as the matrix that acts and come back as ``Dense``; a
+    surrogate of your own class comes back as the default. Raises ``ValueError`` for a part without a node in NIR, with the reason, for sizes that are not known, and for
+    a ``Circuit`` node that leads nowhere; ``ImportError`` without the extra ``exchange``. Source: pedersen2024.
+    """
+    nir_package()
+    return _graph(model, size if size is not None else _input_size(model), _steps(model))
+
+
+def _steps(model: nn.Module) -> float | None:
+    steps = {part.dt for part in model.modules() if isinstance(part, Cell) and part.dt is not None}
+    if len(steps) > 1:
+        raise ValueError(f"The cells of this model have steps of {sorted(steps)} s; give all of them the same dt.")
+    return next(iter(steps), None)
+
+
+def _input_size(module: nn.Module) -> int | None:
+    """How many features ``module`` takes, where it says so."""
+    if isinstance(module, Chain):
+        return _input_size(module.layers[0])
+    if isinstance(module, Circuit) and module.size is None:
+        first = (
+            module.get_submodule(child or name) for name, paths in module.paths.items() for edge, child in paths if edge.source == INPUT
+        )
+        return next((known for known in map(_input_size, first) if known is not None), None)
+    size = getattr(module, "size", getattr(module, "in_features", None))
+    return size if isinstance(size, int) else None
+
+
+def _output_size(node: Any) -> int:
+    return int(np.ravel(next(iter(node.output_type.values())))[0])
+
+
+def _node(module: nn.Module, size: int | None, dt: float | None) -> Any:
+    return _graph(module, size, dt) if isinstance(module, Chain | Circuit | Recurrent) else node_of(module, size)
+
+
+def _graph(model: nn.Module, size: int | None, dt: float | None) -> Any:
+    nir = nir_package()
+    if isinstance(model, Chain):
+        nodes, edges, last = {}, [], INPUT
+        features = size
+        for name, layer in zip(model.names, model.layers, strict=True):
+            nodes[name] = _node(layer, features, dt)
+            edges.append((last, name))
+            last, features = name, _output_size(nodes[name])
+    elif isinstance(model, Recurrent):
+        last = "cell"
+        nodes = {"cell": _node(model.cell, size, dt), "synapse": _node(model.synapse, size, dt)}
+        edges = [(INPUT, "cell"), ("synapse", "cell"), ("cell", "synapse")]
+    elif isinstance(model, Circuit):
+        nodes, edges = _circuit(model, size, dt)
+        last = model.output
+    else:
+        last = type(model).__name__.lower()
+        nodes, edges = {last: _node(model, size, dt)}, [(INPUT, last)]
+    if size is None:
+        raise ValueError("The number of inputs of this model is not known; give it to to_nir as size.")
+    if INPUT in nodes:
+        raise ValueError(f"A layer is named {INPUT!r}, which is the input's name; choose another name.")
+    end = _free("output", nodes)
+    nodes = {INPUT: nir.Input(np.array([size])), **nodes, end: nir.Output(np.array([_output_size(nodes[last])]))}
+    return nir.NIRGraph(nodes, [*edges, (last, end)])
+
+
+def _free(name: str, taken: Any) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _circuit(model: Circuit, size: int | None, dt: float | None) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The nodes of a circuit, those of its edges among them, and the edges between them."""
+    nir = nir_package()
+    sources = {edge.source for edge in model.edges}
+    for name in model.names:
+        if name not in sources and name != model.output:
+            raise ValueError(f"Node {name!r} of this Circuit leads nowhere, which NIR takes for an output; leave it out.")
+    nodes: dict[str, Any] = {}
+    for name in model.order:
+        nodes[name] = _node(model.get_submodule(name), _arriving(model, name, nodes, size), dt)
+    edges: list[tuple[str, str]] = []
+    for target, paths in model.paths.items():
+        for edge, child in paths:
+            last = edge.source
+            features = size if edge.source == INPUT else _output_size(nodes[edge.source])
+            if edge.delay:
+                if dt is None:
+                    raise ValueError("A delay is in seconds in NIR and no cell of this Circuit has a dt; give one its dt.")
+                if features is None:
+                    raise ValueError("The input of this Circuit has a delay but no size is known; give the Circuit its size.")
+                delay = _free(f"{edge.source}_delay_{target}", nodes)
+                notes = {NOTES: json.dumps({"dt": dt})}
+                nodes[delay] = nir.Delay(delay=np.full(features, edge.delay * dt), metadata=notes)
+                edges.append((last, delay))
+                last = delay
+            if child is not None:
+                nodes[child] = _node(model.get_submodule(child), features, dt)
+                edges.append((last, child))
+                last = child
+            edges.append((last, target))
+    return nodes, edges
+
+
+def _arriving(model: Circuit, name: str, nodes: dict[str, Any], size: int | None) -> int | None:
+    """How many features node ``name`` is sent, from what is known so far."""
+    own = _input_size(model.get_submodule(name))
+    if own is not None:
+        return own
+    for edge, child in model.paths[name]:
+        via = (
+            None
+            if child is None
+            else getattr(model.get_submodule(child), "out_size", getattr(model.get_submodule(child), "out_features", None))
+        )
+        if isinstance(via, int):
+            return via
+        if child is None and edge.source in nodes:
+            return _output_size(nodes[edge.source])
+        if child is None and edge.source == INPUT:
+            return size
+    return None
