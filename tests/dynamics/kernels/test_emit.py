@@ -122,7 +122,7 @@ def equations(count, seed):
     draw = random.Random(seed)
     operations = [(kind, k) for kind, those in (("one", ONES), ("two", TWOS), ("spike", SURROGATES)) for k in range(len(those))]
     draw.shuffle(operations)
-    trees = [("leaf", draw.randrange(len(LEAVES) - 1)) for _ in range(3 * count)]
+    trees = [("leaf", draw.randrange(3)) for _ in range(3 * count)]  # a state or the input: what is of parameters alone is not compiled
     for place, (kind, k) in enumerate(operations):
         inner = trees[place % len(trees)]
         trees[place % len(trees)] = (kind, k, inner, ("leaf", draw.randrange(len(LEAVES)))) if kind == "two" else (kind, k, inner)
