@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from neuropil.cells import EventUnit
+from neuropil.cells import EventUnit, LeakyRate
 
 
 def numpy_unit(x, gate, threshold, weight):
@@ -54,6 +54,27 @@ def test_without_memory_it_is_a_tanh_that_is_silent_below_threshold():
     torch.testing.assert_close(y, torch.where(torch.tanh(x) >= 0.3, torch.tanh(x), 0.0), rtol=1e-9, atol=1e-9)
 
 
+def test_it_speaks_at_the_closed_form_interval_and_is_exactly_0_between():
+    # From 0, c climbs as h (1 - gate^n) with h = tanh(x), and is back near 0 after an event: the interval is log(1 - threshold / h) / log(gate).
+    gate, x = math.exp(-1e-3), 1.0
+    gate, held = torch.tensor(gate, dtype=torch.float64), torch.full((4000, 3), x, dtype=torch.float64)
+    y, _ = EventUnit(3, gate=gate, threshold=[0.1, 0.3, 0.6]).use(backend="torch")(held)
+    for spoken, threshold in zip(y.T, (0.1, 0.3, 0.6), strict=True):
+        intervals = spoken.nonzero()[:, 0].diff().double()
+        assert intervals.mean().item() == pytest.approx(math.log(1 - threshold / math.tanh(x)) / math.log(gate), rel=0.01)
+    silent, _ = EventUnit(3, gate=gate, threshold=0.8).use(backend="torch")(held)
+    assert (silent == 0).all()  # 0.8 is above tanh(1)
+
+
+def test_without_a_threshold_it_is_a_leaky_rate_unit_with_a_rectified_readout():
+    x = torch.randn(200, 2, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gate = torch.tensor([0.4, 0.7, 0.95], dtype=torch.float64)
+    y, _ = EventUnit(3, gate=gate, threshold=0.0).use(backend="torch")(x)
+    rate, _ = LeakyRate(3, tau=-1 / gate.log(), dt=1.0, activation=torch.relu).use(backend="torch")(torch.tanh(x))
+    assert 0.2 < (y > 0).double().mean() < 0.8
+    torch.testing.assert_close(y, rate)
+
+
 def test_gates_and_thresholds_of_each_neuron_can_be_learned():
     cell = EventUnit(2, gate=[0.3, 0.6], threshold=[0.2, 0.4], learnable=True)
     torch.testing.assert_close(cell.gate, torch.tensor([0.3, 0.6]))
@@ -63,7 +84,7 @@ def test_gates_and_thresholds_of_each_neuron_can_be_learned():
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [({"gate": 1.0}, "gate is between 0 and 1"), ({"threshold": 0.0}, "threshold is between"), ({"threshold": [0.1, 1.0]}, r"\[0\.1")],
+    [({"gate": 1.0}, "gate is between 0 and 1"), ({"threshold": -0.1}, "threshold is at least 0"), ({"threshold": [0.1, 1.0]}, r"\[0\.1")],
 )
 def test_bad_settings(settings, said):
     with pytest.raises(ValueError, match=said):

@@ -73,6 +73,27 @@ def test_a_network_of_given_strengths_and_a_given_start_is_an_ode_solvers():
     assert torch.equal(last.output, last.cell.theta)
 
 
+def test_equal_frequencies_descend_in_energy_to_equal_phases():
+    # With K symmetric and one frequency, seen from a frame that turns with it, d theta / dt = -grad E, E = -sum_ij K_ij cos(theta_j - theta_i) / 2.
+    generator = torch.Generator().manual_seed(2)
+    n, hertz, dt = 7, 1.5, 1e-2
+    strengths = torch.rand(n, n, generator=generator, dtype=torch.float64)
+    strengths = strengths + strengths.T
+    start = 2.5 * torch.rand(n, generator=generator, dtype=torch.float64)  # within half a circle all pairs attract to one point
+    model = network(torch.full((n,), hertz), strengths, dt)
+    theta, _ = model(torch.zeros(1500, n, dtype=torch.float64), model.State(model.cell.State(start), start))
+
+    def energy(theta):
+        return -(strengths * torch.cos(theta.unsqueeze(-2) - theta.unsqueeze(-1))).sum((-2, -1)) / 2
+
+    seen = start.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(energy(seen), seen)
+    torch.testing.assert_close(theta[0] - start, dt * (TURN * hertz - slope))
+    assert (energy(theta).diff() <= 1e-12).all()
+    assert energy(theta[-1]).item() == pytest.approx(-strengths.sum().item() / 2, rel=1e-9)
+    assert order_parameter(theta[-1]).item() == pytest.approx(1.0, abs=1e-9)
+
+
 def test_the_mean_is_all_pairs_of_equal_strength_and_only_differences_count():
     theta = torch.rand(3, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * TURN
     by_mean = KuramotoCoupling(6, 1.8).double()(theta)
