@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from neuropil.dynamics.kernels.fused import Runs, equation, kernel_for
 from neuropil.dynamics.kernels.layout import DTYPES
 from neuropil.dynamics.kernels.machine import text
+from neuropil.dynamics.kernels.printed import printed
 from neuropil.dynamics.parameter import check_dt
 from neuropil.dynamics.state import check_state, map_state, own_tensors
 
@@ -193,6 +194,14 @@ class Cell(nn.Module):
         if dtype not in DTYPES:
             raise ValueError(f"Kernels are written for {' and '.join(map(str, DTYPES))}, {dtype} was given.")
         return text(equation(self), tuple(name for name, _ in self.named_parameters()), DTYPES[dtype])
+
+    def equation(self, backward: bool = False) -> str:
+        """``update`` as a textbook would print it: what is computed once from the parameters, then one moment, new states with a prime.
+
+        With ``backward`` also what a moment gives back, ``dL/dx`` from ``dL/dy``, for the inputs, the state and the parameters. Raises ``ValueError`` where
+        ``update`` is not pointwise, with the reason.
+        """
+        return printed(equation(self).learning(tuple(name for name, _ in self.named_parameters())), backward)
 
     def _nothing(self, x: Tensor, s: Any, along: dict[str, Tensor | None]) -> tuple[Tensor, Any]:
         blank = x.new_zeros(x.shape[1:])
