@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,14 +12,23 @@ from torch import Tensor, nn
 from neuropil.cells import LI, LIF, PLIF, CubaLIF
 from neuropil.dynamics import Arctan, Cell, FastSigmoid, Reset, Sigmoid, Surrogate, Triangular
 from neuropil.dynamics.parameter import check_dt
-from neuropil.exchange.membrane import CubaMembrane, Membrane
-from neuropil.exchange.nodes import NOTES, node_of
+from neuropil.exchange.membrane import CubaMembrane, Membrane, Scheme, check_scheme
+from neuropil.exchange.nodes import NOTES, node_of, times_for
 from neuropil.exchange.plain import Scale, Threshold
 from neuropil.synapses import Dense
 
 SURROGATES: dict[str, type[Surrogate]] = {one.__name__: one for one in (Arctan, FastSigmoid, Sigmoid, Triangular)}
 MEMBRANES = ("I", "IF", "LI", "LIF", "CubaLI", "CubaLIF")
 READABLE = ("Affine", "Delay", "Input", "Linear", "NIRGraph", "Output", "Scale", "Threshold", *MEMBRANES)
+
+
+class Reading(NamedTuple):
+    """How a graph is read: what is given here counts before what the nodes' notes say."""
+
+    dt: float | None = None
+    dtype: torch.dtype | None = None
+    scheme: Scheme | None = None
+    reset: Literal["hard", "soft"] | None = None
 
 
 def read_notes(node: Any, name: str) -> dict[str, Any]:
@@ -38,13 +47,12 @@ def read_notes(node: Any, name: str) -> dict[str, Any]:
     return notes
 
 
-def module_of(node: Any, name: str, dt: float | None, dtype: torch.dtype | None) -> nn.Module:
-    """The module of node ``name``; ``dt`` and ``dtype`` count before what the node's notes say. Raises ``ValueError`` for other nodes."""
+def module_of(node: Any, name: str, reading: Reading) -> nn.Module:
+    """The module of node ``name``. Raises ``ValueError`` for nodes that have none."""
     kind, notes = type(node).__name__, read_notes(node, name)
-    if dtype is None:
-        dtype = getattr(torch, notes.get("dtype", ""), torch.get_default_dtype())
+    dtype = getattr(torch, notes.get("dtype", ""), torch.get_default_dtype()) if reading.dtype is None else reading.dtype
     if kind in MEMBRANES:
-        return _neuron(node, name, notes, dt).to(dtype)
+        return _neuron(node, name, notes, reading).to(dtype)
     if kind in ("Linear", "Affine"):
         return _matrix(node, name, dtype)
     if kind in ("Scale", "Threshold"):
@@ -70,8 +78,9 @@ def _matrix(node: Any, name: str, dtype: torch.dtype) -> nn.Module:
     return linear
 
 
-def _neuron(node: Any, name: str, notes: dict[str, Any], dt: float | None) -> Cell:
-    step = check_dt(notes.get("dt") if dt is None else dt, f"node {name!r}, whose equation is in continuous time,")
+def _neuron(node: Any, name: str, notes: dict[str, Any], reading: Reading) -> Cell:
+    scheme, reset = check_scheme(reading.scheme or notes.get("scheme", "exact")), reading.reset or notes.get("reset", "hard")
+    step = check_dt(notes.get("dt") if reading.dt is None else reading.dt, f"node {name!r}, whose equation is in continuous time,")
     arrays = {
         key: torch.as_tensor(value, dtype=torch.float64) for key, value in vars(node).items() if isinstance(value, np.ndarray | float)
     }
@@ -82,19 +91,19 @@ def _neuron(node: Any, name: str, notes: dict[str, Any], dt: float | None) -> Ce
     numbers = {key: array.flatten()[0] if key in shared else array for key, array in arrays.items()}
     anything = bool(notes.get("any_size")) and all(number.ndim == 0 for number in numbers.values())
     size = None if anything else next((len(array) for array in arrays.values() if array.ndim), None)
-    if notes.get("dt") == step:
-        own = _own_cell(notes, numbers, size, step)
-        if own is not None and _says(own, node, size or next((len(array) for array in arrays.values()), None)):
+    if (notes.get("dt"), notes.get("scheme", "exact"), notes.get("reset", reset)) == (step, scheme, reset):
+        own = _own_cell(notes, numbers | times_for(numbers, step, scheme, "exact"), size, step)
+        if own is not None and _says(own, node, size or next((len(array) for array in arrays.values()), None), scheme):
             return own
     cuba = type(node).__name__.startswith("Cuba")
     given: dict[str, Any] = {key: numbers[key] for key in ("tau_syn", "w_in") if cuba}
     if "v_threshold" in numbers:
         given |= {"v_threshold": numbers["v_threshold"], "v_reset": numbers["v_reset"]}
-        given |= {"reset": Reset(notes.get("reset", "hard"), bool(notes.get("detach"))), "surrogate": _surrogate(notes)}
+        given |= {"reset": Reset(reset, bool(notes.get("detach"))), "surrogate": _surrogate(notes)}
     given["tau"] = numbers.get("tau_mem" if cuba else "tau")
     if given["tau"] is not None:
         given["v_leak"] = numbers["v_leak"]
-    return (CubaMembrane if cuba else Membrane)(size, r=numbers["r"], dt=step, **given)
+    return (CubaMembrane if cuba else Membrane)(size, r=numbers["r"], dt=step, scheme=scheme, **given)
 
 
 def _surrogate(notes: dict[str, Any]) -> Surrogate | None:
@@ -123,10 +132,8 @@ def _own_cell(notes: dict[str, Any], numbers: dict[str, Tensor], size: int | Non
     return None
 
 
-def _says(cell: Cell, node: Any, size: int | None) -> bool:
+def _says(cell: Cell, node: Any, size: int | None, scheme: Scheme) -> bool:
     """Whether the node that ``cell`` would be written as is ``node``: its arrays may have been changed since, or rounded to float32."""
-    again = vars(node_of(cell, size))
+    again = node_of(cell, size, scheme)
     given = {key: value for key, value in vars(node).items() if isinstance(value, np.ndarray)}
-    return type(node_of(cell, size)) is type(node) and all(
-        np.allclose(again[key], value, rtol=1e-5, atol=0) for key, value in given.items()
-    )
+    return type(again) is type(node) and all(np.allclose(getattr(again, key), value, rtol=1e-5, atol=0) for key, value in given.items())

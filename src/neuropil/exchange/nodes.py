@@ -27,7 +27,7 @@ from neuropil.cells import (
 )
 from neuropil.dynamics import Decay, Reset, Surrogate
 from neuropil.dynamics.state import own_tensors
-from neuropil.exchange.membrane import CubaMembrane, Membrane
+from neuropil.exchange.membrane import CubaMembrane, Membrane, Scheme
 from neuropil.exchange.plain import Scale, Threshold
 from neuropil.synapses import Conv, DelayedLinear, Synapse
 from neuropil.synapses.synapse import matrix_of
@@ -58,8 +58,8 @@ def nir_package() -> Any:
         raise ImportError(f'The exchange format needs nir ({error}); run pip install "neuropil[exchange]".') from None
 
 
-def node_of(module: nn.Module, size: int | None) -> Any:
-    """The NIR node of one cell or plain module with ``size`` inputs. Raises ``ValueError`` where the format has none, with the reason."""
+def node_of(module: nn.Module, size: int | None, scheme: Scheme = "exact") -> Any:
+    """The NIR node of one cell or plain module with ``size`` inputs, for readers that step by ``scheme``. Raises ``ValueError`` where the format has none, with the reason."""
     nir, name = nir_package(), type(module).__name__
     if type(module) in NEURONS:
         if size is None:
@@ -67,7 +67,15 @@ def node_of(module: nn.Module, size: int | None) -> Any:
                 f"A {name} without size has no arrays for NIR to hold; give the cell its size, or to_nir the size of the input."
             )
         kind, numbers = NEURONS[type(module)](module)
-        notes = {"cell": name, "shared": sorted(key for key, number in numbers.items() if number.ndim == 0), **notes_of_cell(module)}
+        numbers |= times_for(
+            numbers, module.step_length if isinstance(module, Membrane) else module.dt, getattr(module, "scheme", "exact"), scheme
+        )
+        notes = {
+            "cell": name,
+            "scheme": scheme,
+            "shared": sorted(key for key, number in numbers.items() if number.ndim == 0),
+            **notes_of_cell(module),
+        }
         arrays = {key: array(number.expand(size)) for key, number in numbers.items()}
         return getattr(nir, kind)(**arrays, metadata=write_notes(module, notes))
     if isinstance(module, Synapse) or type(module) is nn.Linear:
@@ -85,6 +93,24 @@ def node_of(module: nn.Module, size: int | None) -> Any:
         return nir.Threshold(threshold=array(module.threshold), metadata=write_notes(module, {"surrogate": words_of(module.surrogate)}))
     reason = REASONS.get(type(module), "no node of NIR states what it does; use LI, LIF, PLIF, CubaLIF, Dense or nn.Linear")
     raise ValueError(f"{name} cannot be written for NIR: {reason}.")
+
+
+def times_for(numbers: dict[str, Tensor], dt: Any, own: Scheme, scheme: Scheme) -> dict[str, Tensor]:
+    """The time constants among ``numbers`` that make in steps of ``scheme`` what they make in steps of ``own``.
+
+    By Euler a relaxation goes ``dt / tau`` of its way in a step, exactly ``1 - exp(-dt / tau)``.
+    """
+    times = {key: value for key, value in numbers.items() if key.startswith("tau")}
+    if own == scheme:
+        return times
+    if scheme == "euler":
+        return {key: -dt / torch.expm1(-dt / tau) for key, tau in times.items()}
+    for key, tau in times.items():
+        if not (tau > dt).all():
+            raise ValueError(
+                f"{key} of a cell that steps by Euler is dt = {dt:g} s, which no exact step equals; write it with scheme='euler'."
+            )
+    return {key: -dt / torch.log1p(-dt / tau) for key, tau in times.items()}
 
 
 def array(tensor: Tensor) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,21 +12,36 @@ from torch import nn
 from neuropil.dynamics import Cell, Chain, Circuit, Edge
 from neuropil.dynamics.circuit import INPUT
 from neuropil.dynamics.parameter import check_dt
-from neuropil.exchange.modules import module_of, read_notes
+from neuropil.exchange.membrane import Scheme, check_scheme
+from neuropil.exchange.modules import Reading, module_of, read_notes
 from neuropil.synapses import Recurrent
 
 
-def from_nir(graph: Any, *, dt: float | None = None, dtype: torch.dtype | None = None) -> Cell:
+def from_nir(
+    graph: Any,
+    *,
+    dt: float | None = None,
+    dtype: torch.dtype | None = None,
+    scheme: Scheme | None = None,
+    reset: Literal["hard", "soft"] | None = None,
+) -> Cell:
     """Make a model of an ``nir.NIRGraph``: the cell itself where it is alone, a ``Chain`` where it is a line, a ``Recurrent`` or a ``Circuit``.
 
     Equation: every neuron is ``Membrane`` or ``CubaMembrane``, the format's equation in steps of ``dt`` with inputs held over each step; where
-    ``to_nir`` wrote the node, ``dt`` is the same and the arrays are unchanged, it is the cell that was written. A ``Delay`` becomes its nearest whole number of
+    ``to_nir`` wrote the node, nothing other is asked for and the arrays are unchanged, it is the cell that was written. A ``Delay`` becomes its nearest whole number of
     steps; in a loop without one, what leaves a neuron arrives a step later. ``nir.Linear`` becomes ``Dense``, ``nir.Affine`` ``nn.Linear``.
 
     ``graph``: with one ``Input`` and one ``Output``, numbers [N] or one for all; graphs within it become parts of the model. ``dt``: one step in seconds, that of the notes
-    unless given; ``dtype``: that of the notes, else torch's default. Dots in names become ``_``. Raises ``ValueError`` for nodes that neuropil has no module for, for ``dt`` missing or
+    unless given; ``dtype``: that of the notes, else torch's default. ``scheme``: that of the notes, else ``"exact"``; ``"euler"`` reads a graph as snnTorch, Norse and SpikingJelly
+    step it (snnTorch writes for ``dt=1e-4``). ``reset``: that of the notes, else ``"hard"``, NIR's; ``"soft"`` subtracts, which graphs of before nir 1.0.6 may mean. Dots in names become ``_``. Raises ``ValueError`` for nodes that neuropil has no module for, for ``dt`` missing or
     above a time constant, for a ``Delay`` that differs between neurons and a loop of nothing but delays; ``TypeError`` for what is no graph. Source: pedersen2024.
     """
+    if reset not in (None, "hard", "soft"):
+        raise ValueError(f"reset is 'hard' or 'soft', {reset!r} was given; NIR's is 'hard', to v_reset.")
+    return _model(graph, Reading(dt, dtype, None if scheme is None else check_scheme(scheme), reset))
+
+
+def _model(graph: Any, reading: Reading) -> Cell:
     if type(graph).__name__ != "NIRGraph":
         raise TypeError(f"from_nir was given a {type(graph).__name__}; accepted is an nir.NIRGraph, from to_nir or nir.read.")
     ends = {kind: [name for name, node in graph.nodes.items() if type(node).__name__ == kind] for kind in ("Input", "Output")}
@@ -39,12 +54,15 @@ def from_nir(graph: Any, *, dt: float | None = None, dtype: torch.dtype | None =
     for given, name in names.items():
         node = graph.nodes[given]
         inner = type(node).__name__ == "NIRGraph"
-        modules[name] = from_nir(node, dt=dt, dtype=dtype) if inner else module_of(node, given, dt, dtype)
+        modules[name] = _model(node, reading) if inner else module_of(node, given, reading)
     if not modules:
         raise ValueError("The graph has no node between its Input and its Output; accepted is one or more.")
-    edges = [Edge(INPUT if source == first else names[source], names[target], steps) for source, target, steps in _paths(graph, names, dt)]
+    edges = [
+        Edge(INPUT if source == first else names[source], names[target], steps)
+        for source, target, steps in _paths(graph, names, reading.dt)
+    ]
     edges = _with_delays(edges, modules)
-    ending = [Edge(INPUT if source == first else names[source], "readout", steps) for source, steps in _sources(graph, last, dt)]
+    ending = [Edge(INPUT if source == first else names[source], "readout", steps) for source, steps in _sources(graph, last, reading.dt)]
     if len(ending) == 1 and ending[0].source != INPUT and not ending[0].delay:
         output = ending[0].source
     else:

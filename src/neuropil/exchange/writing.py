@@ -10,11 +10,12 @@ from torch import nn
 
 from neuropil.dynamics import Cell, Chain, Circuit
 from neuropil.dynamics.circuit import INPUT
+from neuropil.exchange.membrane import Scheme, check_scheme
 from neuropil.exchange.nodes import NOTES, nir_package, node_of
 from neuropil.synapses import Recurrent
 
 
-def to_nir(model: nn.Module, *, size: int | None = None) -> Any:
+def to_nir(model: nn.Module, *, size: int | None = None, scheme: Scheme = "exact") -> Any:
     """Write a cell, ``Chain``, ``Circuit``, ``Recurrent`` or linear layer as an ``nir.NIRGraph``, which ``nir.write`` puts into a file.
 
     Equation: NIR's neurons are ``tau dv/dt = v_leak - v + r x``, without a step. ``x`` is taken as held over each step of ``dt``, which gives
@@ -24,12 +25,13 @@ def to_nir(model: nn.Module, *, size: int | None = None) -> Any:
     steps. A delay of ``k`` steps is a ``Delay`` of ``k dt`` seconds; the loop of a ``Recurrent`` has no ``Delay``: ``from_nir`` gives every loop a step.
     ``dt``, kind of reset, surrogate, dtype, what is shared or learned are noted as JSON in ``metadata["neuropil"]`` of the nodes.
 
-    ``size``: features of the input, where the model does not say. Synapses are written as the matrix that acts and come back as ``Dense``; a
+    ``scheme="euler"`` writes for readers that step by ``v <- v + dt / tau (v_leak - v + r x)``, snnTorch, Norse and SpikingJelly among them: ``tau = dt / (1 - d)``, with
+    which they make the same steps, at the price of a ``tau`` that is not the cell's. ``size``: features of the input, where the model does not say. Synapses are written as the matrix that acts and come back as ``Dense``; a
     surrogate of your own class comes back as the default. Raises ``ValueError`` for a part without a node in NIR, with the reason, for sizes that are not known, and for
     a ``Circuit`` node that leads nowhere; ``ImportError`` without the extra ``exchange``. Source: pedersen2024.
     """
     nir_package()
-    return _graph(model, size if size is not None else _input_size(model), _steps(model))
+    return _graph(model, size if size is not None else _input_size(model), _steps(model), check_scheme(scheme))
 
 
 def _steps(model: nn.Module) -> float | None:
@@ -56,29 +58,29 @@ def _output_size(node: Any) -> int:
     return int(np.ravel(next(iter(node.output_type.values())))[0])
 
 
-def _node(module: nn.Module, size: int | None, dt: float | None) -> Any:
-    return _graph(module, size, dt) if isinstance(module, Chain | Circuit | Recurrent) else node_of(module, size)
+def _node(module: nn.Module, size: int | None, dt: float | None, scheme: Scheme) -> Any:
+    return _graph(module, size, dt, scheme) if isinstance(module, Chain | Circuit | Recurrent) else node_of(module, size, scheme)
 
 
-def _graph(model: nn.Module, size: int | None, dt: float | None) -> Any:
+def _graph(model: nn.Module, size: int | None, dt: float | None, scheme: Scheme) -> Any:
     nir = nir_package()
     if isinstance(model, Chain):
         nodes, edges, last = {}, [], INPUT
         features = size
         for name, layer in zip(model.names, model.layers, strict=True):
-            nodes[name] = _node(layer, features, dt)
+            nodes[name] = _node(layer, features, dt, scheme)
             edges.append((last, name))
             last, features = name, _output_size(nodes[name])
     elif isinstance(model, Recurrent):
         last = "cell"
-        nodes = {"cell": _node(model.cell, size, dt), "synapse": _node(model.synapse, size, dt)}
+        nodes = {"cell": _node(model.cell, size, dt, scheme), "synapse": _node(model.synapse, size, dt, scheme)}
         edges = [(INPUT, "cell"), ("synapse", "cell"), ("cell", "synapse")]
     elif isinstance(model, Circuit):
-        nodes, edges = _circuit(model, size, dt)
+        nodes, edges = _circuit(model, size, dt, scheme)
         last = model.output
     else:
         last = type(model).__name__.lower()
-        nodes, edges = {last: _node(model, size, dt)}, [(INPUT, last)]
+        nodes, edges = {last: _node(model, size, dt, scheme)}, [(INPUT, last)]
     if size is None:
         raise ValueError("The number of inputs of this model is not known; give it to to_nir as size.")
     if INPUT in nodes:
@@ -94,7 +96,7 @@ def _free(name: str, taken: Any) -> str:
     return name
 
 
-def _circuit(model: Circuit, size: int | None, dt: float | None) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _circuit(model: Circuit, size: int | None, dt: float | None, scheme: Scheme) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """The nodes of a circuit, those of its edges among them, and the edges between them."""
     nir = nir_package()
     sources = {edge.source for edge in model.edges}
@@ -103,7 +105,7 @@ def _circuit(model: Circuit, size: int | None, dt: float | None) -> tuple[dict[s
             raise ValueError(f"Node {name!r} of this Circuit leads nowhere, which NIR takes for an output; leave it out.")
     nodes: dict[str, Any] = {}
     for name in model.order:
-        nodes[name] = _node(model.get_submodule(name), _arriving(model, name, nodes, size), dt)
+        nodes[name] = _node(model.get_submodule(name), _arriving(model, name, nodes, size), dt, scheme)
     edges: list[tuple[str, str]] = []
     for target, paths in model.paths.items():
         for edge, child in paths:
@@ -120,7 +122,7 @@ def _circuit(model: Circuit, size: int | None, dt: float | None) -> tuple[dict[s
                 edges.append((last, delay))
                 last = delay
             if child is not None:
-                nodes[child] = _node(model.get_submodule(child), features, dt)
+                nodes[child] = _node(model.get_submodule(child), features, dt, scheme)
                 edges.append((last, child))
                 last = child
             edges.append((last, target))
