@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import neuropil.cells
+import neuropil.exchange
 import neuropil.plasticity
 import neuropil.synapses  # noqa: F401
 from neuropil.dynamics import Cell
