@@ -58,7 +58,9 @@ def outer(x, weight, y, every, span, period, pieces, width, first, last):
 """
 """``product``: pieces of rows of x [R, N] times weight [N, M] into y [R, M]. ``outer``: ``x^T y`` into weight, pieces of its columns."""
 _ARRAYS = (("x", "(moments, neurons)"), ("weight", "(neurons, kept)"), ("y", "(moments, kept)"))
-_ROWS, _COLUMNS = 128, 128
+_ROWS = 128
+_NARROW = 64
+"""With fewer outputs a dense product is quicker than counting events."""
 
 
 @lru_cache
@@ -67,18 +69,19 @@ def _text(dtype: str) -> str:
 
 
 def _table(name: str, x: Tensor, weight: Tensor, y: Tensor) -> Table:
-    width, length = (_ROWS, len(x)) if name == "product" else (_COLUMNS, weight.shape[1])
+    length = len(x) if name == "product" else weight.shape[1]
+    width = _ROWS if name == "product" else -(-length // torch.get_num_threads())
     dtype = DTYPES[x.dtype]
     sizes = (-(-length // width), *x.shape, weight.shape[1], 1, 1, 1, 1, width)
     return compiled(_text(dtype), name, _ARRAYS, dtype)(sizes, [x, weight, y])
 
 
 def event_product(x: Tensor, weight: Tensor) -> Tensor:
-    """``x W^T`` of ``x`` [..., N] and ``weight`` [M, N], counting only the inputs that are not 0; densely where no kernel can be.
+    """``x W^T`` of ``x`` [..., N] and ``weight`` [M, N], counting only the inputs that are not 0; densely for fewer than 64 outputs and where no kernel can be.
 
     What is 0 adds nothing, also to a weight that is not finite. Differentiable once in both; the gradient of ``x`` is a dense product.
     """
-    dense = bool(available()) or x.device.type != "cpu" or x.dtype not in DTYPES or x.dtype != weight.dtype
+    dense = bool(available()) or len(weight) < _NARROW or x.device.type != "cpu" or x.dtype not in DTYPES or x.dtype != weight.dtype
     if dense or torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type) or torch.autograd.forward_ad._current_level >= 0:
         return x @ weight.mT
     y: Tensor = _Product.apply(x, weight)  # type: ignore[no-untyped-call]
