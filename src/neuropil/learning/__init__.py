@@ -14,6 +14,7 @@ from neuropil.learning.forward_forward import (
     goodness_scores,
 )
 from neuropil.learning.progress import Bar, progress
+from neuropil.learning.replicas import Replicas
 
 __all__ = [
     "Backprop",
@@ -26,6 +27,7 @@ __all__ = [
     "ForwardForwardState",
     "History",
     "LabelStrip",
+    "Replicas",
     "Rule",
     "activities",
     "centred_ranks",
