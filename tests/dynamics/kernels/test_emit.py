@@ -144,7 +144,7 @@ def test_a_few_compiled_with_every_operation_once_between_them(trees):
         gradients = torch.autograd.grad(loss, [given, *start, cell.one, cell.each], allow_unused=True, materialize_grads=True)
         found.append(([y, *last], gradients))
     torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-12)
-    assert (found[0][1][0] != 0).any()
+    assert any((gradient != 0).any() for gradient in found[0][1])
 
 
 def test_the_numbers_after_the_arrays_are_as_documented():
