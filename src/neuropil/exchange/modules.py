@@ -64,7 +64,7 @@ def module_of(node: Any, name: str, reading: Reading) -> nn.Module:
 
 
 def _matrix(node: Any, name: str, dtype: torch.dtype) -> nn.Module:
-    weight = torch.as_tensor(node.weight, dtype=dtype)
+    weight = torch.as_tensor(node.weight, dtype=dtype).detach().cpu()
     if weight.ndim != 2:
         raise ValueError(f"The weight of node {name!r} has shape {list(weight.shape)}; accepted is [M, N], one axis of neurons.")
     if type(node).__name__ == "Linear":
@@ -81,9 +81,7 @@ def _matrix(node: Any, name: str, dtype: torch.dtype) -> nn.Module:
 def _neuron(node: Any, name: str, notes: dict[str, Any], reading: Reading) -> Cell:
     scheme, reset = check_scheme(reading.scheme or notes.get("scheme", "exact")), reading.reset or notes.get("reset", "hard")
     step = check_dt(notes.get("dt") if reading.dt is None else reading.dt, f"node {name!r}, whose equation is in continuous time,")
-    arrays = {
-        key: torch.as_tensor(value, dtype=torch.float64) for key, value in vars(node).items() if isinstance(value, np.ndarray | float)
-    }
+    arrays = _numbers(node)
     for key, array in arrays.items():
         if array.ndim > 1:
             raise ValueError(f"{key} of node {name!r} has shape {list(array.shape)}; accepted is [N], one axis of neurons.")
@@ -135,5 +133,11 @@ def _own_cell(notes: dict[str, Any], numbers: dict[str, Tensor], size: int | Non
 def _says(cell: Cell, node: Any, size: int | None, scheme: Scheme) -> bool:
     """Whether the node that ``cell`` would be written as is ``node``: its arrays may have been changed since, or rounded to float32."""
     again = node_of(cell, size, scheme)
-    given = {key: value for key, value in vars(node).items() if isinstance(value, np.ndarray)}
-    return type(again) is type(node) and all(np.allclose(getattr(again, key), value, rtol=1e-5, atol=0) for key, value in given.items())
+    given, written = _numbers(node), _numbers(again)
+    return type(again) is type(node) and all(np.allclose(written[key], value, rtol=1e-5, atol=0) for key, value in given.items())
+
+
+def _numbers(node: Any) -> dict[str, Tensor]:
+    """The numbers of a neuron's node: arrays, or the numpy scalars and tensors that files and other simulators leave in their place."""
+    fields = {key: value for key, value in vars(node).items() if key not in ("input_type", "output_type", "metadata")}
+    return {key: torch.as_tensor(value, dtype=torch.float64).detach().cpu() for key, value in fields.items()}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,8 +30,11 @@ from neuropil.dynamics import Decay, Reset, Surrogate
 from neuropil.dynamics.state import own_tensors
 from neuropil.exchange.membrane import CubaMembrane, Membrane, Scheme
 from neuropil.exchange.plain import Scale, Threshold
-from neuropil.synapses import Conv, DelayedLinear, Synapse
+from neuropil.synapses import Conv, Synapse
 from neuropil.synapses.synapse import matrix_of
+
+PASSING = (nn.Identity, nn.Dropout)
+"""Plain modules that do nothing when they are not training."""
 
 NOTES = "neuropil"
 """The key of ``metadata`` under which a node keeps, as JSON, what the format has no place for."""
@@ -46,7 +50,6 @@ REASONS: dict[type[nn.Module], str] = {
     RefractoryLIF: "NIR's neurons have no refractory period; use a LIF",
     ResonateAndFire: "NIR's membranes relax and do not oscillate; use a CubaLIF",
     Conv: "its space has axes and neurons here have one; use the Dense matrix that it is",
-    DelayedLinear: "it has a delay a synapse and NIR one a neuron; use edges of a Circuit with delays",
 }
 
 
@@ -87,12 +90,33 @@ def node_of(module: nn.Module, size: int | None, scheme: Scheme = "exact") -> An
                 if bias is None
                 else nir.Affine(weight=array(weight), bias=array(bias), metadata=metadata)
             )
+    if type(module) in PASSING or type(module) is nn.BatchNorm1d:
+        return _at_rest(module, size)
     if type(module) is Scale:
         return nir.Scale(scale=array(module.scale), metadata=write_notes(module, {}))
     if type(module) is Threshold:
         return nir.Threshold(threshold=array(module.threshold), metadata=write_notes(module, {"surrogate": words_of(module.surrogate)}))
     reason = REASONS.get(type(module), "no node of NIR states what it does; use LI, LIF, PLIF, CubaLIF, Dense or nn.Linear")
     raise ValueError(f"{name} cannot be written for NIR: {reason}.")
+
+
+def _at_rest(module: nn.Module, size: int | None) -> Any:
+    """The node of a module that trains in another way than it runs: a factor of 1 for what passes, a diagonal matrix for batch normalisation."""
+    nir, name = nir_package(), type(module).__name__
+    if module.training and type(module) is not nn.Identity:
+        raise ValueError(f"{name} cannot be written for NIR: in training it depends on chance or on the batch; call model.eval() first.")
+    if isinstance(module, nn.BatchNorm1d):
+        if module.running_mean is None or module.running_var is None:
+            raise ValueError(f"{name} cannot be written for NIR: it keeps no running mean; use track_running_stats=True.")
+        factor = (module.running_var.double() + module.eps).rsqrt()
+        factor = factor if module.weight is None else factor * module.weight.detach().double()
+        bias = -factor * module.running_mean.double()
+        bias = bias if module.bias is None else bias + module.bias.detach().double()
+        dtype = module.running_mean.dtype
+        return nir.Affine(weight=array(factor.diag().to(dtype)), bias=array(bias.to(dtype)), metadata=write_notes(module, {}))
+    if size is None:
+        raise ValueError(f"{name} cannot be written for NIR: how many features pass it is not known; give to_nir the size of the input.")
+    return nir.Scale(scale=np.ones(size), metadata={})
 
 
 def times_for(numbers: dict[str, Tensor], dt: Any, own: Scheme, scheme: Scheme) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import nn
 from neuropil.dynamics import Cell, Chain, Circuit, Edge
 from neuropil.dynamics.circuit import INPUT
 from neuropil.dynamics.parameter import check_dt
+from neuropil.exchange.delayed import delayed_of
 from neuropil.exchange.membrane import Scheme, check_scheme
 from neuropil.exchange.modules import Reading, module_of, read_notes
 from neuropil.synapses import Recurrent
@@ -44,6 +45,9 @@ def from_nir(
 def _model(graph: Any, reading: Reading) -> Cell:
     if type(graph).__name__ != "NIRGraph":
         raise TypeError(f"from_nir was given a {type(graph).__name__}; accepted is an nir.NIRGraph, from to_nir or nir.read.")
+    delayed = delayed_of(graph, reading)
+    if delayed is not None:
+        return delayed
     ends = {kind: [name for name, node in graph.nodes.items() if type(node).__name__ == kind] for kind in ("Input", "Output")}
     for kind, found in ends.items():
         if len(found) != 1:

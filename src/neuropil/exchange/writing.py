@@ -10,32 +10,42 @@ from torch import nn
 
 from neuropil.dynamics import Cell, Chain, Circuit
 from neuropil.dynamics.circuit import INPUT
+from neuropil.dynamics.parameter import check_dt
+from neuropil.exchange.delayed import delayed_graph
 from neuropil.exchange.membrane import Scheme, check_scheme
 from neuropil.exchange.nodes import NOTES, nir_package, node_of
-from neuropil.synapses import Recurrent
+from neuropil.synapses import DelayedLinear, Recurrent
 
 
-def to_nir(model: nn.Module, *, size: int | None = None, scheme: Scheme = "exact") -> Any:
-    """Write a cell, ``Chain``, ``Circuit``, ``Recurrent`` or linear layer as an ``nir.NIRGraph``, which ``nir.write`` puts into a file.
+def to_nir(model: nn.Module, *, size: int | None = None, dt: float | None = None, scheme: Scheme = "exact") -> Any:
+    """Write a cell, ``Chain``, ``Circuit``, ``Recurrent``, ``DelayedLinear`` or linear layer as an ``nir.NIRGraph``, which ``nir.write`` puts into a file.
 
     Equation: NIR's neurons are ``tau dv/dt = v_leak - v + r x``, without a step. ``x`` is taken as held over each step of ``dt``, which gives
     ``v <- d v + (1 - d) (v_leak + r x)`` exactly, ``d = exp(-dt / tau)``; so an LI or LIF, to which ``x`` is added at once, has
     ``r = 1 / (1 - d)`` (about ``tau / dt``), a CubaLIF ``w_in = 1 / (1 - d_s)`` and ``r = 1``, a PLIF ``r = 1``. Update, spike (``v >= threshold``), reset and
-    output come in this order within a step. ``v_reset`` is the value of a hard reset, and 0 for a soft one, which is the same in the limit of short
-    steps. A delay of ``k`` steps is a ``Delay`` of ``k dt`` seconds; the loop of a ``Recurrent`` has no ``Delay``: ``from_nir`` gives every loop a step.
+    output come in this order within a step; a spike is a pulse of height 1 and length ``dt``. ``v_reset`` is the value of a hard reset, and 0 for a soft one, which is the same in
+    the limit of short steps. A delay of ``k`` steps is a ``Delay`` of ``k dt`` seconds; the loop of a ``Recurrent`` has no ``Delay``: ``from_nir`` gives every loop a step.
     ``dt``, kind of reset, surrogate, dtype, what is shared or learned are noted as JSON in ``metadata["neuropil"]`` of the nodes.
 
     ``scheme="euler"`` writes for readers that step by ``v <- v + dt / tau (v_leak - v + r x)``, snnTorch, Norse and SpikingJelly among them: ``tau = dt / (1 - d)``, with
-    which they make the same steps, at the price of a ``tau`` that is not the cell's. ``size``: features of the input, where the model does not say. Synapses are written as the matrix that acts and come back as ``Dense``; a
-    surrogate of your own class comes back as the default. Raises ``ValueError`` for a part without a node in NIR, with the reason, for sizes that are not known, and for
-    a ``Circuit`` node that leads nowhere; ``ImportError`` without the extra ``exchange``. Source: pedersen2024.
+    which they make the same steps, at the price of a ``tau`` that is not the cell's. ``size``: features of the input, where the model does not say; ``dt``: one step in
+    seconds, where no cell says. Synapses are written as the matrix that acts and come back as ``Dense``; a surrogate of your own class comes back as the default;
+    ``nn.BatchNorm1d`` is written as the matrix that it is after training, ``nn.Dropout`` and ``nn.Identity`` as a factor of 1. Raises ``ValueError`` for a part without a node in NIR,
+    with the reason, for sizes or a ``dt`` that are not known or differ, modules in training, and a ``Circuit`` node that leads nowhere; ``ImportError`` without the extra ``exchange``.
+    Source: pedersen2024.
     """
     nir_package()
-    return _graph(model, size if size is not None else _input_size(model), _steps(model), check_scheme(scheme))
+    size, step = size if size is not None else _input_size(model), _steps(model, dt)
+    graph = _node(model, size, step, check_scheme(scheme))
+    if type(graph).__name__ == "NIRGraph":
+        return graph
+    name = type(model).__name__.lower()
+    return _closed({name: graph}, [(INPUT, name)], name, size)
 
 
-def _steps(model: nn.Module) -> float | None:
+def _steps(model: nn.Module, dt: float | None) -> float | None:
     steps = {part.dt for part in model.modules() if isinstance(part, Cell) and part.dt is not None}
+    steps |= set() if dt is None else {check_dt(dt)}
     if len(steps) > 1:
         raise ValueError(f"The cells of this model have steps of {sorted(steps)} s; give all of them the same dt.")
     return next(iter(steps), None)
@@ -59,14 +69,21 @@ def _output_size(node: Any) -> int:
 
 
 def _node(module: nn.Module, size: int | None, dt: float | None, scheme: Scheme) -> Any:
-    return _graph(module, size, dt, scheme) if isinstance(module, Chain | Circuit | Recurrent) else node_of(module, size, scheme)
+    if type(module) is DelayedLinear:
+        return delayed_graph(module, dt)
+    if not isinstance(module, Chain | Circuit | Recurrent):
+        return node_of(module, size, scheme)
+    kind = next(kind for kind in (Chain, Circuit, Recurrent) if isinstance(module, kind))
+    if type(module).step is not kind.step or type(module).forward is not kind.forward:
+        raise ValueError(
+            f"{type(module).__name__} cannot be written for NIR: it is a {kind.__name__} with steps of its own; write the {kind.__name__}."
+        )
+    return _graph(module, size, dt, scheme)
 
 
-def _graph(model: nn.Module, size: int | None, dt: float | None, scheme: Scheme) -> Any:
-    nir = nir_package()
+def _graph(model: Chain | Circuit | Recurrent, size: int | None, dt: float | None, scheme: Scheme) -> Any:
     if isinstance(model, Chain):
-        nodes, edges, last = {}, [], INPUT
-        features = size
+        nodes, edges, last, features = {}, [], INPUT, size
         for name, layer in zip(model.names, model.layers, strict=True):
             nodes[name] = _node(layer, features, dt, scheme)
             edges.append((last, name))
@@ -75,12 +92,15 @@ def _graph(model: nn.Module, size: int | None, dt: float | None, scheme: Scheme)
         last = "cell"
         nodes = {"cell": _node(model.cell, size, dt, scheme), "synapse": _node(model.synapse, size, dt, scheme)}
         edges = [(INPUT, "cell"), ("synapse", "cell"), ("cell", "synapse")]
-    elif isinstance(model, Circuit):
+    else:
         nodes, edges = _circuit(model, size, dt, scheme)
         last = model.output
-    else:
-        last = type(model).__name__.lower()
-        nodes, edges = {last: _node(model, size, dt, scheme)}, [(INPUT, last)]
+    return _closed(nodes, edges, last, size)
+
+
+def _closed(nodes: dict[str, Any], edges: list[tuple[str, str]], last: str, size: int | None) -> Any:
+    """The graph of nodes and edges between an ``Input`` and, after node ``last``, an ``Output``."""
+    nir = nir_package()
     if size is None:
         raise ValueError("The number of inputs of this model is not known; give it to to_nir as size.")
     if INPUT in nodes:
