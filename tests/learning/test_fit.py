@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuropil.learning import Backprop, CheckpointError, fit, save_checkpoint
+from neuropil.learning import Backprop, CheckpointError, fit, load_checkpoint, save_checkpoint
 
 ADAM = Backprop(lambda p: torch.optim.Adam(p, lr=0.01), F.mse_loss)
 SGD = Backprop(lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9), F.mse_loss)
@@ -118,6 +118,16 @@ def test_a_run_can_be_made_longer(tmp_path: Path) -> None:
     fit(grown, problem(), ADAM, epochs=2, seed=0, batch_size=8, checkpoint=tmp_path / "c")
     fit(grown, problem(), ADAM, epochs=4, seed=0, batch_size=8, checkpoint=tmp_path / "c")
     assert_same(grown, whole)
+
+
+def test_a_checkpoint_from_before_seeds_is_gone_on_with(tmp_path: Path) -> None:
+    whole, resumed = network(), network()
+    expected = fit(whole, problem(), ADAM, epochs=4, seed=0, batch_size=8)
+    fit(network(), problem(), ADAM, epochs=2, seed=0, batch_size=8, checkpoint=tmp_path / "c")
+    saved = load_checkpoint(tmp_path / "c")
+    save_checkpoint(tmp_path / "c", saved | {"best": saved["best"][0], "history": saved["history"][0]})
+    assert fit(resumed, problem(), ADAM, epochs=4, seed=0, batch_size=8, checkpoint=tmp_path / "c") == expected
+    assert_same(resumed, whole)
 
 
 class Slide:

@@ -286,7 +286,10 @@ def _resume(path: str | os.PathLike[str], setting: dict[str, Any], model: nn.Mod
         )
         raise CheckpointError(f"{path} belongs to another run ({changed}); give that run's settings or another path.")
     restore(model, saved["model"])
-    for run, best, history in zip(runs, saved["best"], saved["history"], strict=True):
+    bests, histories = saved["best"], saved["history"]
+    if isinstance(histories, dict):  # of one run, as fit wrote it before it took seeds=
+        bests, histories = [bests], [histories]
+    for run, best, history in zip(runs, bests, histories, strict=True):
         run.best, run.history = best, History(**history)
     return restore(state, saved["state"])
 
