@@ -1,23 +1,24 @@
 """How fast a layer of spiking cells runs, forwards and backwards, beside other libraries: same work, one process, interleaved, as ratios.
 
-    python benchmarks/cells.py [--repeats 9] [--moments 100] [--batch 128] [--neurons 512]
+    python benchmarks/cells.py [--repeats 9] [--moments 100] [--batch 128] [--neurons 512] [--save]
 
 Peers are measured where they can be imported: ``pip install snntorch norse spikingjelly`` into an environment that has neuropil and its torch
 (``--no-deps`` where one asks for torchvision). Beside the medians stands the traffic floor: the time that this machine takes to move, once, the
-arrays that any implementation must read and write (input and output; the two gradients and the input again).
+arrays that any implementation must read and write (input and output; the two gradients and the input again), taken in the same turns.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 import warnings
 from collections.abc import Callable
 
 import torch
+from shared import interleaved, save
 from torch import Tensor
 
+KERNEL, FLOOR = "neuropil, kernel", "traffic floor"
 Run = Callable[[Tensor], Tensor]
 
 
@@ -84,7 +85,7 @@ def norse_cell(kind: str) -> Run:
 
 WORK: dict[str, dict[str, Callable[[], Run]]] = {
     "LIF": {
-        "neuropil, kernel": lambda: ours("LIF"),
+        KERNEL: lambda: ours("LIF"),
         "neuropil, kernel, all states kept": lambda: ours("LIF", store="state"),
         "neuropil, steps": lambda: ours("LIF", backend="torch"),
         "SpikingJelly": spikingjelly_lif,
@@ -92,17 +93,17 @@ WORK: dict[str, dict[str, Callable[[], Run]]] = {
         "Norse": lambda: norse_cell("LIF"),
     },
     "CubaLIF": {
-        "neuropil, kernel": lambda: ours("CubaLIF"),
+        KERNEL: lambda: ours("CubaLIF"),
         "neuropil, steps": lambda: ours("CubaLIF", backend="torch"),
         "snnTorch": lambda: snntorch_cell("CubaLIF"),
         "Norse": lambda: norse_cell("CubaLIF"),
     },
     "ALIF": {
-        "neuropil, kernel": lambda: ours("ALIF"),
+        KERNEL: lambda: ours("ALIF"),
         "neuropil, steps": lambda: ours("ALIF", backend="torch"),
         "Norse": lambda: norse_cell("ALIF"),
     },
-    "Izhikevich": {"neuropil, kernel": lambda: ours("Izhikevich"), "neuropil, steps": lambda: ours("Izhikevich", backend="torch")},
+    "Izhikevich": {KERNEL: lambda: ours("Izhikevich"), "neuropil, steps": lambda: ours("Izhikevich", backend="torch")},
 }
 
 
@@ -114,17 +115,14 @@ def once(run: Run, x: Tensor, gy: Tensor) -> float:
     return time.perf_counter() - begin
 
 
-def floor(x: Tensor) -> float:
-    """Seconds to move five arrays of the input's size once: three read, two written."""
-    a, b = torch.empty_like(x), torch.empty_like(x)
-    times = []
-    for _ in range(9):
-        begin = time.perf_counter()
-        a.copy_(x)
-        b.copy_(x)
-        a.sum()
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+def floor(x: Tensor, gy: Tensor) -> float:
+    """Seconds to move what no implementation can leave unmoved, with torch's own fastest operators: read x, write y; read x and gy, write gx."""
+    begin = time.perf_counter()
+    y = torch.empty_like(x)
+    y.copy_(x)
+    gx = torch.empty_like(x)
+    torch.add(x, gy, out=gx)
+    return time.perf_counter() - begin
 
 
 def main() -> None:
@@ -132,6 +130,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name, value in (("repeats", 9), ("moments", 100), ("batch", 128), ("neurons", 512), ("threads", torch.get_num_threads())):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--save", action="store_true", help="write results/cells.json")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     warnings.simplefilter("ignore")
@@ -139,23 +138,23 @@ def main() -> None:
     shape = (asked.moments, asked.batch, asked.neurons)
     gy = torch.rand(shape, generator=generator)
     print(f"[T, B, N] = {list(shape)}, float32, {asked.threads} threads, torch {torch.__version__}, median of {asked.repeats}")
+    saved: dict[str, dict[str, float]] = {}
     for cell, makers in WORK.items():
         x = torch.rand(shape, generator=generator) * {"Izhikevich": 20.0, "CubaLIF": 1.0}.get(cell, 0.15)
-        runs, times = {}, {}
+        runs: dict[str, Callable[[], float]] = {FLOOR: lambda x=x: floor(x, gy)}
         for name, make in makers.items():
             try:
-                runs[name] = make()
-                once(runs[name], x, gy)
+                made = make()
             except ImportError as error:
                 print(f"{cell}: {name} left out ({error})")
-                runs.pop(name, None)
-        for _ in range(asked.repeats):
-            for name, run in runs.items():
-                times.setdefault(name, []).append(once(run, x, gy))
-        best, least = statistics.median(times["neuropil, kernel"]), floor(x)
-        print(f"\n{cell}: traffic floor {1e3 * least:.1f} ms, the kernel takes {best / least:.1f} of it")
-        for name, seconds in times.items():
-            print(f"  {name:36} {1e3 * statistics.median(seconds):9.1f} ms   {statistics.median(seconds) / best:6.1f} x")
+            else:
+                runs[name] = lambda x=x, run=made: once(run, x, gy)
+        seconds = saved[cell] = interleaved(runs, asked.repeats)
+        print(f"\n{cell}")
+        for name, each in seconds.items():
+            print(f"  {name:36} {1e3 * each:9.1f} ms   {each / seconds[KERNEL]:6.1f} x")
+    if asked.save:
+        save("cells", {"shape": shape, "repeats": asked.repeats, "seconds": saved})
 
 
 if __name__ == "__main__":

@@ -140,6 +140,48 @@ def block(studies: Sequence[Sequence[Mapping[str, Any]]], results: Path) -> str:
     return f"{shown}\n\n{table(studies, results)}"
 
 
+def speed(results: Path) -> str:
+    """Lay the benchmarks out as Markdown tables, what is saved of them."""
+    parts: list[str] = []
+    for name, make in (("cells", _cells), ("speech", _speech), ("compiling", _compiling)):
+        if (results / f"{name}.json").exists():
+            saved = read_json(results / f"{name}.json")
+            versions = ", ".join(f"{package} {found}" for package, found in saved["machine"]["versions"].items())
+            parts += [*make(saved), "", f"{saved['machine']['processor']}, {saved['machine']['threads']} threads; {versions}.", ""]
+    return "\n".join(parts).rstrip() or "No benchmark has been saved yet."
+
+
+def _cells(saved: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"**One layer**, [T, B, N] = {list(saved['shape'])}, float32, forwards and backwards, medians of {saved['repeats']} interleaved turns.",
+        "",
+    ]
+    lines += ["| Cell | | Milliseconds | The kernel is so many times faster | Times the traffic floor |", "|---|---|--:|--:|--:|"]
+    for cell, seconds in saved["seconds"].items():
+        floor, kernel = seconds["traffic floor"], seconds["neuropil, kernel"]
+        lines += [f"| {cell} | {_cell(name)} | {1e3 * s:.1f} | {s / kernel:.1f} | {s / floor:.1f} |" for name, s in seconds.items()]
+    return lines
+
+
+def _speech(saved: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"**One training step** of a 700-256-256-20 network, T = 100, B = 128, on {saved['data']}; medians of {saved['repeats']} interleaved turns.",
+        "",
+    ]
+    lines += ["| | Milliseconds | neuropil is so many times faster | Peak memory, MB | times neuropil's |", "|---|--:|--:|--:|--:|"]
+    seconds, megabytes = saved["seconds"], saved["megabytes"]
+    return lines + [
+        f"| {_cell(name)} | {1e3 * s:.0f} | {s / seconds['neuropil']:.1f} | {megabytes[name]:.0f} | {megabytes[name] / megabytes['neuropil']:.1f} |"
+        for name, s in seconds.items()
+    ]
+
+
+def _compiling(saved: Mapping[str, Any]) -> list[str]:
+    lines = [f"**Making the kernels of one cell**, forwards and backwards, medians of {saved['repeats']} processes.", ""]
+    lines += ["| Cell | With an empty cache, s | From the disk, s |", "|---|--:|--:|"]
+    return lines + [f"| {cell} | {each['cold']:.1f} | {each['warm']:.2f} |" for cell, each in saved["seconds"].items()]
+
+
 def expected(root: Path) -> dict[Path, str | None]:
     """Give what every generated file should hold; ``None`` for one that should not be there. Raises ``AtlasError`` without the markers."""
     studies = committed(root / "results")
@@ -147,6 +189,7 @@ def expected(root: Path) -> dict[Path, str | None]:
     files: dict[Path, str | None] = {
         root / "README.md": _between(root / "README.md", "verdicts", block(studies, root / "results")),
         root / "CONTRIBUTING.md": _between(root / "CONTRIBUTING.md", "example", f"```python\n{example}```"),
+        root / "docs" / "speed.md": _between(root / "docs" / "speed.md", "measured", speed(root / "benchmarks" / "results")),
     }
     for theme in THEMES:
         files[root / "docs" / "figures" / f"verdicts-{theme}.svg"] = picture(studies, theme) if studies else None
