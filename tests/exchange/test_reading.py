@@ -55,6 +55,22 @@ def test_one_number_for_all_fits_any_size():
     assert cell(torch.rand(3, 7))[0].shape == (3, 7)
 
 
+def test_numbers_may_be_scalars_from_a_file_or_tensors_from_a_simulator(tmp_path):
+    scalars = {"tau": 0.02, "r": 2.0, "v_leak": 0.1, "v_threshold": 1.0, "v_reset": 0.0}
+    ends = {"in": nir.Input(np.array([])), "out": nir.Output(np.array([]))}
+    node = nir.LIF(**{key: np.float32(number) for key, number in scalars.items()})
+    nir.write(tmp_path / "scalars.nir", nir.NIRGraph({**ends, "a": node}, [("in", "a"), ("a", "out")]))
+    shared = from_nir(nir.read(tmp_path / "scalars.nir"), dt=1e-3)
+    assert shared.size is None
+    tensors = nir.LIF(**{key: torch.full((2,), number, requires_grad=True) for key, number in scalars.items()})
+    each = from_nir(nir.NIRGraph.from_list(tensors), dt=1e-3)
+    assert each.size == 2
+    x = torch.rand(50, 3, 2)
+    torch.testing.assert_close(shared(x)[0], each(x)[0])
+    weight = torch.eye(2, requires_grad=True)
+    assert from_nir(nir.NIRGraph.from_list(nir.Affine(weight, torch.ones(2)))).layers[0].weight.grad_fn is None
+
+
 def test_a_loop_is_a_recurrent_one_step_late():
     recurrent = np.array([[0.0, 1.0], [-1.0, 0.0]])
     graph = wired([("in", "n"), ("n", "w"), ("w", "n"), ("n", "out")], n=lif(), w=nir.Linear(recurrent))

@@ -121,6 +121,10 @@ def models():
         "a late input",
         Circuit({"a": LI(4, dt=1e-3), "b": LI(dt=1e-3)}, [("input", "a"), ("a", "b"), ("input", "b", 2)], output="b", size=4),
     )
+    yield (
+        "an edge twice",
+        Circuit({"a": LI(4, dt=1e-3), "b": LI(4, dt=1e-3)}, [("input", "a"), ("input", "a"), ("a", "b"), ("a", "b")], output="b"),
+    )
     inner = Chain(Dense(4, 4), LIF(4, dt=1e-3))
     yield "a chain in a circuit", Circuit({"a": inner, "b": LI(4, dt=1e-3)}, [("input", "a"), ("a", "b"), ("b", "a", 1)], output="b")
     yield "a layer named output", Chain(first=LI(4, dt=1e-3), output=Dense(4, 2))

@@ -33,7 +33,7 @@ def from_nir(
     steps; in a loop without one, what leaves a neuron arrives a step later. ``nir.Linear`` becomes ``Dense``, ``nir.Affine`` ``nn.Linear``.
 
     ``graph``: with one ``Input`` and one ``Output``, numbers [N] or one for all; graphs within it become parts of the model. ``dt``: one step in seconds, that of the notes
-    unless given; ``dtype``: that of the notes, else torch's default. ``scheme``: that of the notes, else ``"exact"``; ``"euler"`` reads a graph as snnTorch, Norse and SpikingJelly
+    unless given: where another is, spikes last that long, and a graph of several spiking layers is another one; ``dtype``: that of the notes, else torch's default. ``scheme``: that of the notes, else ``"exact"``; ``"euler"`` reads a graph as snnTorch, Norse and SpikingJelly
     step it (snnTorch writes for ``dt=1e-4``). ``reset``: that of the notes, else ``"hard"``, NIR's; ``"soft"`` subtracts, which graphs of before nir 1.0.6 may mean. Dots in names become ``_``. Raises ``ValueError`` for nodes that neuropil has no module for, for ``dt`` missing or
     above a time constant, for a ``Delay`` that differs between neurons and a loop of nothing but delays; ``TypeError`` for what is no graph. Source: pedersen2024.
     """

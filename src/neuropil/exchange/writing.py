@@ -127,6 +127,7 @@ def _circuit(model: Circuit, size: int | None, dt: float | None, scheme: Scheme)
     for name in model.order:
         nodes[name] = _node(model.get_submodule(name), _arriving(model, name, nodes, size), dt, scheme)
     edges: list[tuple[str, str]] = []
+    children = [child for paths in model.paths.values() for _, child in paths if child is not None]
     for target, paths in model.paths.items():
         for edge, child in paths:
             last = edge.source
@@ -134,19 +135,28 @@ def _circuit(model: Circuit, size: int | None, dt: float | None, scheme: Scheme)
             if edge.delay:
                 if dt is None:
                     raise ValueError("A delay is in seconds in NIR and no cell of this Circuit has a dt; give one its dt.")
-                if features is None:
-                    raise ValueError("The input of this Circuit has a delay but no size is known; give the Circuit its size.")
-                delay = _free(f"{edge.source}_delay_{target}", nodes)
+                delay = _free(f"{edge.source}_delay_{target}", (*nodes, *children))
                 notes = {NOTES: json.dumps({"dt": dt})}
-                nodes[delay] = nir.Delay(delay=np.full(features, edge.delay * dt), metadata=notes)
+                nodes[delay] = nir.Delay(delay=np.full(_width(features), edge.delay * dt), metadata=notes)
                 edges.append((last, delay))
                 last = delay
             if child is not None:
                 nodes[child] = _node(model.get_submodule(child), features, dt, scheme)
                 edges.append((last, child))
                 last = child
+            if (last, target) in edges:  # NIR holds an edge once
+                again = _free(f"{last}_again_{target}", (*nodes, *children))
+                nodes[again] = nir.Scale(scale=np.ones(_width(features)))
+                edges.append((last, again))
+                last = again
             edges.append((last, target))
     return nodes, edges
+
+
+def _width(features: int | None) -> int:
+    if features is None:
+        raise ValueError("How many features this Circuit takes is not known and one of its edges needs it; give the Circuit its size.")
+    return features
 
 
 def _arriving(model: Circuit, name: str, nodes: dict[str, Any], size: int | None) -> int | None:
