@@ -26,7 +26,7 @@ SPIKES, TIMES = (460, 510, 710, 760), (0.046084, 0.051090, 0.071092, 0.076091)
 def neuron(finer=1):
     one = np.ones(1)
     node = nir.LIF(tau=0.0025 * one, r=one, v_leak=0 * one, v_threshold=0.1 * one, v_reset=0 * one)
-    return from_nir(nir.NIRGraph.from_list(node), dt=DT / finer, dtype=torch.float64)
+    return from_nir(nir.NIRGraph.from_list(node), dt=DT / finer, dtype=torch.float64).use(backend="torch")
 
 
 def pulses(finer=1):
@@ -48,7 +48,7 @@ def test_the_potential_before_the_first_spike_and_the_steps_of_all_spikes_are_th
 
 
 def test_the_times_of_the_spikes_tend_to_the_published_ones_in_proportion_to_dt():
-    for finer in (1, 8, 64):
+    for finer in (1, 3, 9):
         y, _ = neuron(finer)(pulses(finer))
         times = (torch.nonzero(y[:, 0]).flatten() + 1) * DT / finer
         late = times - torch.tensor(TIMES, dtype=torch.float64)
