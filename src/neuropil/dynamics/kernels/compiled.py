@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import linecache
 import os
 import sys
 import tempfile
@@ -83,7 +84,7 @@ class _Process:
         return self.executor
 
 
-_process = _Process()
+process = _Process()
 
 
 @cache
@@ -134,13 +135,13 @@ class Table:
         """Do all pieces, with as many threads as torch may use."""
         self.numbers[0] = 0
         threads = min(torch.get_num_threads(), self.numbers[1]) if self.work >= _SMALL else 1
-        team = _team() if threads > 1 and not _process.forked else None
+        team = _team() if threads > 1 and not process.forked else None
         if threads < 2:
             self.kernel.run(self.numbers)
         elif team is not None:
             team(self.kernel.address, self.numbers, threads, 0)
         else:
-            others = [_process.pool().submit(self.kernel.run, self.numbers) for _ in range(threads - 1)]
+            others = [process.pool().submit(self.kernel.run, self.numbers) for _ in range(threads - 1)]
             self.kernel.run(self.numbers)
             for other in others:
                 other.result()
@@ -152,8 +153,8 @@ def compiled(text: str, name: str, arrays: tuple[tuple[str, str], ...], dtype: s
 
     Machine code is kept under ``kernels`` in the cache; where that cannot be written it is made anew in every process.
     """
-    with _process.lock:
-        module, folder = _module(text + _COMPILED + _task(name, arrays))
+    with process.lock:
+        module, folder = imported(text + _COMPILED + _task(name, arrays))
         if folder is not None:
             try:
                 return _compile(module, name, dtype, kept=True)
@@ -187,7 +188,7 @@ def _compile(module: ModuleType, name: str, dtype: str, kept: bool) -> Compiled:
     return Compiled(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(task.address), task.address, task)
 
 
-def _module(text: str) -> tuple[ModuleType, Path | None]:
+def imported(text: str) -> tuple[ModuleType, Path | None]:
     """Import ``text`` from a file named by its hash, and give its folder, where Numba keeps machine code; from memory where no file can be."""
     name = f"kernel_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
     path = cache_folder() / "kernels" / f"{name}.py"
@@ -206,6 +207,7 @@ def _module(text: str) -> tuple[ModuleType, Path | None]:
         spec.loader.exec_module(module)
     except OSError:
         module = ModuleType(name)
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)  # where Triton, and a traceback, read it
         exec(compile(text, name, "exec"), vars(module))
         return module, None
     return module, path.parent if os.access(path.parent, os.W_OK) else None

@@ -12,13 +12,19 @@ from types import MappingProxyType
 from neuropil.dynamics.kernels.program import TRUTHS, Constant, Operand, Operation, Program
 from neuropil.dynamics.kernels.trace import Side, Traced
 
-_FORMS: dict[str, Callable[..., str]] = {
-    **{name: lambda a, b, sign=sign: f"({a} {sign} {b})" for name, sign in {"add": "+", "div": "/", "mul": "*", "sub": "-"}.items()},
+Forms = Mapping[str, Callable[..., str]]
+"""How a language writes each operation; truth values and numbers are two kinds, as in ``program.TRUTHS``."""
+SAME_IN_ALL: Forms = {
+    **{name: lambda a, b, sign=sign: f"({a} {sign} {b})" for name, sign in {"add": "+", "mul": "*", "sub": "-"}.items()},
     **{name: lambda a, b, sign=sign: f"({a} {sign} {b})" for name, sign in {"eq": "==", "ge": ">=", "gt": ">", "le": "<=", "lt": "<", "ne": "!="}.items()},
+    "isnan": lambda a: f"({a} != {a})",
+}  # fmt: skip
+_FORMS: Forms = {
+    **SAME_IN_ALL,
     **{name: lambda a, name=name: f"np.{name}({a})" for name in ("abs", "ceil", "cos", "exp", "expm1", "floor", "log", "log1p", "sin", "sqrt", "tanh")},
     "atan": lambda a: f"np.arctan({a})",
+    "div": lambda a, b: f"({a} / {b})",
     "erf": lambda a: f"real(math.erf({a}))",
-    "isnan": lambda a: f"({a} != {a})",
     "logical_and": lambda a, b: f"({a} and {b})",
     "logical_not": lambda a: f"(not {a})",
     "logical_or": lambda a, b: f"({a} or {b})",
@@ -34,14 +40,21 @@ _FORMS: dict[str, Callable[..., str]] = {
     "sign": lambda a: f"(one if {a} > zero else (-one if {a} < zero else zero))",
     "where": lambda c, a, b: f"({a} if {c} else {b})",
 }  # fmt: skip
-_POWERS = {2.0: "({0} * {0})", 3.0: "({0} * {0} * {0})", 0.5: "np.sqrt({0})", -1.0: "(one / {0})", -2.0: "(one / ({0} * {0}))"}
+_POWERS: dict[float, Callable[[Forms, str], str]] = {
+    2.0: lambda f, a: f["mul"](a, a),
+    3.0: lambda f, a: f["mul"](f["mul"](a, a), a),
+    0.5: lambda f, a: f["sqrt"](a),
+    -1.0: lambda f, a: f["reciprocal"](a),
+    -2.0: lambda f, a: f["reciprocal"](f["mul"](a, a)),
+}
 
 
 class _Writer:
     """Writes the operations of one side as assignments to local names."""
 
-    def __init__(self, side: Side, names: Mapping[str, str], coefficients: list[str], constants: dict[float, str]) -> None:
+    def __init__(self, side: Side, names: Mapping[str, str], coefficients: list[str], constants: dict[float, str], forms: Forms) -> None:
         self.program: Program = side.program
+        self.forms = forms
         self.constants = constants
         self.held = {number: names[value] for number, value in enumerate(self.program.values) if isinstance(value, str) and value in names}
         self.held |= dict(zip(side.coefficients, coefficients, strict=True))
@@ -58,7 +71,7 @@ class _Writer:
         is_truth = isinstance(value, Operation) and value.name in TRUTHS
         if truth:
             return name if is_truth else f"({name} != zero)"
-        return f"(one if {name} else zero)" if is_truth else name
+        return self.forms["number"](name) if is_truth else name
 
     def line(self, number: int) -> str:
         operation = self.program.values[number]
@@ -66,10 +79,10 @@ class _Writer:
         name, operands = operation.name, operation.operands
         power = operands[1] if name == "pow" else None
         if isinstance(power, Constant) and power.value in _POWERS:
-            text = _POWERS[power.value].format(self.word(operands[0]))
+            text = _POWERS[power.value](self.forms, self.word(operands[0]))
         else:
             truths = (True,) * 2 if name.startswith("logical") else (name in ("where", "number"), False, False)
-            text = _FORMS[name](*(self.word(one, truth) for one, truth in zip(operands, truths, strict=False)))
+            text = self.forms[name](*(self.word(one, truth) for one, truth in zip(operands, truths, strict=False)))
         self.held[number] = f"v{number}"
         return f"v{number} = {text}"
 
@@ -87,10 +100,9 @@ def emit(traced: Traced, dtype: str, shared: tuple[tuple[bool, ...], tuple[bool,
     constants: dict[float, str] = {}
     s, gs, kept, own, c, b = names(traced)
     c_shared, b_shared = (set[str](), set[str]()) if shared is None else (_chosen(c, shared[0]), _chosen(b, shared[1]))
-    named = {**{f"s.{field}": name for field, name in zip(traced.fields, s, strict=True)}, "x": "x"}
-    gradients = {**{f"g.{field}": name for field, name in zip(traced.fields, gs, strict=True)}, "gradient": "gy"}
-    lines, results = _step(traced.forward, c, named, constants)
-    back_lines, back = _step(traced.backward, b, named | gradients, constants)
+    named = locals_of(traced)
+    lines, results = step(traced.forward, c, named, constants, _FORMS)
+    back_lines, back = step(traced.backward, b, named, constants, _FORMS)
     after = [f"to_{name}" for name in s]
     rows = [
         *_row("forward_row", [*s, "x", *c], ["y"], lines, dict(zip((*s, "y"), results, strict=True)), c_shared),
@@ -119,6 +131,13 @@ def names(traced: Traced) -> tuple[list[str], list[str], list[str], list[str], l
     return s, gs, kept, own, c, b
 
 
+def locals_of(traced: Traced) -> dict[str, str]:
+    """What the inputs of both programs are called in a moment."""
+    s, gs, *_ = names(traced)
+    own = {f"s.{field}": name for field, name in zip(traced.fields, s, strict=True)}
+    return own | {f"g.{field}": name for field, name in zip(traced.fields, gs, strict=True)} | {"x": "x", "gradient": "gy"}
+
+
 def _chosen(names: list[str], marks: Iterable[bool]) -> set[str]:
     return {name for name, mark in zip(names, marks, strict=True) if mark}
 
@@ -128,13 +147,17 @@ def _coefficients(names: list[str], shared: set[str]) -> list[str]:
     return [f"{name}[replica]" if name in shared else f"{name}[low:high]" for name in names]
 
 
-def _step(side: Side, coefficients: list[str], names: Mapping[str, str], constants: dict[float, str]) -> tuple[list[str], list[str]]:
-    writer = _Writer(side, names, coefficients, constants)
+def step(
+    side: Side, coefficients: list[str], names: Mapping[str, str], constants: dict[float, str], forms: Forms
+) -> tuple[list[str], list[str]]:
+    """One moment of one side as assignments, and what its outputs are called; ``constants`` gets the numbers it needs, by name."""
+    writer = _Writer(side, names, coefficients, constants, forms)
     lines = [writer.line(number) for number in side.body()]
     return lines, ["zero" if one is None else writer.word(one) for one in side.outputs]
 
 
-def _indent(lines: Iterable[str], by: int) -> list[str]:
+def indented(lines: Iterable[str], by: int) -> list[str]:
+    """The lines, ``by`` levels further in."""
     return ["    " * by + line for line in lines]
 
 
@@ -152,7 +175,7 @@ def _row(
     body = [f"{one} = all_{one}[j]" for one in read if one not in shared] + lines
     body += [f"all_{one}[j] = {result}" for one, result in put.items()]
     body += [f"all_{one}[j] += {result}" for one, result in added.items()]
-    return ["", "", f"def {name}({', '.join(arrays)}):", f"    for j in range({arrays[0]}.shape[0]):", *_indent(body, 2)]
+    return ["", "", f"def {name}({', '.join(arrays)}):", f"    for j in range({arrays[0]}.shape[0]):", *indented(body, 2)]
 
 
 PLACE = "every, span, period, pieces, width, first, last"
@@ -172,11 +195,11 @@ def _forward(s: list[str], kept: list[str], coefficients: list[str], c: list[str
         "",
         "",
         f"def forward({', '.join(['x', *s, 'y', *kept, *c, PLACE])}):",
-        *_indent(_PIECE, 1),
+        *indented(_PIECE, 1),
         "        for t in range(x.shape[0]):",
     ]
     out += [f"            if {kept[0]}.shape[0] > 0 and t % every == 0:"]
-    out += _indent([f"{name}[t // every, start:stop] = {state}[start:stop]" for name, state in zip(kept, s, strict=True)], 4)
+    out += indented([f"{name}[t // every, start:stop] = {state}[start:stop]" for name, state in zip(kept, s, strict=True)], 4)
     given = [*(f"{one}[start:stop]" for one in s), "x[t, start:stop]", *coefficients, "y[t, start:stop]"]
     return [*out, f"            forward_row({', '.join(given)})"]
 
@@ -184,18 +207,18 @@ def _forward(s: list[str], kept: list[str], coefficients: list[str], c: list[str
 def _backward(
     s: list[str], gs: list[str], kept: list[str], own: list[str], c: list[str], b: list[str], c_shared: set[str], b_shared: set[str]
 ) -> list[str]:
-    out = ["", "", f"def backward({', '.join(['x', *kept, 'gy', *gs, 'gx', *own, *c, *b, PLACE])}):", *_indent(_PIECE, 1)]
-    out += _indent([f"{one} = np.empty((every, stop - start), x.dtype)" for one in s], 2)
-    out += _indent(
+    out = ["", "", f"def backward({', '.join(['x', *kept, 'gy', *gs, 'gx', *own, *c, *b, PLACE])}):", *indented(_PIECE, 1)]
+    out += indented([f"{one} = np.empty((every, stop - start), x.dtype)" for one in s], 2)
+    out += indented(
         [
             "for block in range((x.shape[0] - 1) // every, -1, -1):",
             "    begin, end = block * every, min(block * every + every, x.shape[0])",
         ],
         2,
     )
-    out += _indent([f"{one}[0] = {name}[block, start:stop]" for one, name in zip(s, kept, strict=True)], 3)
+    out += indented([f"{one}[0] = {name}[block, start:stop]" for one, name in zip(s, kept, strict=True)], 3)
     given = [*(f"{one}[t - begin]" for one in s), "x[t, start:stop]", *_coefficients(c, c_shared), *(f"{one}[t - begin + 1]" for one in s)]
-    out += _indent(["for t in range(begin, end - 1):", f"    again_row({', '.join(given)})"], 3)
+    out += indented(["for t in range(begin, end - 1):", f"    again_row({', '.join(given)})"], 3)
     given = ["x[t, start:stop]", "gy[t, start:stop]", *(f"{one}[t - begin]" for one in s), *(f"{one}[start:stop]" for one in gs)]
     given += [*_coefficients(b, b_shared), "gx[t, start:stop]", *(f"{one}[start:stop]" for one in own)]
-    return [*out, *_indent(["for t in range(end - 1, begin - 1, -1):", f"    backward_row({', '.join(given)})"], 3)]
+    return [*out, *indented(["for t in range(end - 1, begin - 1, -1):", f"    backward_row({', '.join(given)})"], 3)]

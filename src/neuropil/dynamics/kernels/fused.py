@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from neuropil.dynamics.kernels.compiled import available
 from neuropil.dynamics.kernels.layout import DTYPES, every
+from neuropil.dynamics.kernels.machine import COMPILERS, missing
 from neuropil.dynamics.kernels.sequence import SequenceFunction
 from neuropil.dynamics.kernels.trace import Traced, Untraceable, own_by_name, trace
 
@@ -71,10 +71,11 @@ class Runs(Protocol):
 
 
 class Kernel(NamedTuple):
-    """A cell's traced equation with its own tensors, in the equation's order, as they are now."""
+    """A cell's traced equation with its own tensors, in the equation's order, as they are now; and what compiles it where they are."""
 
     traced: Traced
     own: tuple[Tensor, ...]
+    compiler: str
 
     def run(self, x: Tensor, s: Any, store: str) -> tuple[Tensor, Any]:
         """Run from the state ``s``."""
@@ -88,7 +89,7 @@ class Kernel(NamedTuple):
 
     def words(self, moments: int) -> str:
         """One kernel for all."""
-        return f"{moments} moments as one kernel compiled by Numba"
+        return f"{moments} moments as one kernel compiled by {self.compiler}"
 
     def _run(self, x: Tensor, s: Any, each: int, keep: bool = False) -> tuple[Tensor, Any, list[Tensor]]:
         keep = keep or (torch.is_grad_enabled() and each < len(x))
@@ -98,10 +99,8 @@ class Kernel(NamedTuple):
 
 def kernel_for(cell: Any, x: Tensor, s: Any) -> Kernel | str:
     """The kernel that can run this sequence, or in words why none can."""
-    if reason := available():
+    if reason := missing(x.device.type):
         return reason
-    if x.device.type != "cpu":
-        return f"the input lies on {x.device}"
     dtypes = {tensor.dtype for tensor in s}
     if len(dtypes) != 1 or not dtypes <= DTYPES.keys():
         return f"kernels compute in float32 or float64, the state holds {', '.join(str(dtype) for dtype in dtypes)}"
@@ -115,6 +114,6 @@ def kernel_for(cell: Any, x: Tensor, s: Any) -> Kernel | str:
     if torch.autograd.forward_ad._current_level >= 0:
         return "kernels have no forward-mode derivative"
     try:
-        return Kernel(equation(cell), own)
+        return Kernel(equation(cell), own, COMPILERS[x.device.type])
     except Untraceable as reason_not:
         return str(reason_not)

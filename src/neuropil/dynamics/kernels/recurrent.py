@@ -38,7 +38,7 @@ class RecurrentKernel(NamedTuple):
 
     def words(self, moments: int) -> str:
         """A product and an update, again and again."""
-        return f"{moments} moments, each one matrix product and one update compiled by Numba"
+        return f"{moments} moments, each one matrix product and one update compiled by {self.inner.compiler}"
 
 
 class _Recurrent(torch.autograd.Function):
