@@ -133,6 +133,10 @@ def test_reset_is_hard_and_to_v_reset_and_rest_is_v_leak():
     assert s.v.tolist() == [pytest.approx([-0.5, 0.2])]
 
 
+class Odd(nir.Scale):
+    """A node of somebody's own."""
+
+
 DAMAGED = lif()
 DAMAGED.metadata["neuropil"] = "{"
 TWO_OUT = wired([("in", "w"), ("w", "out"), ("w", "more")], w=nir.Linear(EYE), more=nir.Output(np.array([2])))
@@ -146,13 +150,10 @@ TWO_OUT = wired([("in", "w"), ("w", "out"), ("w", "more")], w=nir.Linear(EYE), m
         (nir.NIRGraph.from_list(lif(tau=0 * ONE)), 1e-3, "tau is above 0"),
         (nir.NIRGraph.from_list(lif(r=np.array([1.0, np.nan]))), 1e-3, "r is finite"),
         (nir.NIRGraph.from_list(nir.Linear(np.ones((2, 2, 2)))), 1e-3, "accepted is [M, N], one axis of neurons"),
-        (nir.NIRGraph.from_list(nir.Scale(np.ones((2, 2)))), 1e-3, "accepted is [N], one axis of neurons"),
-        (nir.NIRGraph.from_list(nir.I(np.ones((2, 2)))), 1e-3, "r of node 'i' has shape [2, 2]"),
-        (
-            nir.NIRGraph.from_list(nir.Flatten({"input": np.array([2, 2])}, 0)),
-            1e-3,
-            "'flatten' is a Flatten, which neuropil has no module for",
-        ),
+        (nir.NIRGraph.from_list(nir.Scale(np.array([[1.0, 1.0], [2.0, 2.0]]))), 1e-3, "[2, 2] differs between channels; accepted are"),
+        (nir.NIRGraph.from_list(nir.Scale(np.array(1.0))), 1e-3, "holds one number; accepted is one a neuron"),
+        (nir.NIRGraph.from_list(nir.I(np.array([[1.0, 1.0], [2.0, 2.0]]))), 1e-3, "r of node 'i' of shape [2, 2] differs between channels"),
+        (nir.NIRGraph.from_list(Odd(np.ones(2))), 1e-3, "'odd' is a Odd, which neuropil has no module for"),
         (nir.NIRGraph.from_list(DAMAGED), 1e-3, "not what to_nir writes; delete it"),
         (TWO_OUT, 1e-3, "The graph has 2 nodes Output (['out', 'more'])"),
         (wired([("in", "out")]), 1e-3, "no node between its Input and its Output"),

@@ -15,11 +15,13 @@ from neuropil.dynamics.parameter import check_dt
 from neuropil.exchange.membrane import CubaMembrane, Membrane, Scheme, check_scheme
 from neuropil.exchange.nodes import NOTES, node_of, times_for
 from neuropil.exchange.plain import Scale, Threshold
+from neuropil.exchange.space import READABLE as SPACE
+from neuropil.exchange.space import space_module
 from neuropil.synapses import Dense
 
 SURROGATES: dict[str, type[Surrogate]] = {one.__name__: one for one in (Arctan, FastSigmoid, Sigmoid, Triangular)}
 MEMBRANES = ("I", "IF", "LI", "LIF", "CubaLI", "CubaLIF")
-READABLE = ("Affine", "Delay", "Input", "Linear", "NIRGraph", "Output", "Scale", "Threshold", *MEMBRANES)
+READABLE = ("Affine", "Delay", "Input", "Linear", "NIRGraph", "Output", "Scale", "Threshold", *MEMBRANES, *SPACE)
 
 
 class Reading(NamedTuple):
@@ -53,12 +55,15 @@ def module_of(node: Any, name: str, reading: Reading) -> nn.Module:
     dtype = getattr(torch, notes.get("dtype", ""), torch.get_default_dtype()) if reading.dtype is None else reading.dtype
     if kind in MEMBRANES:
         return _neuron(node, name, notes, reading).to(dtype)
+    if kind in SPACE:
+        return space_module(node, name, dtype)
     if kind in ("Linear", "Affine"):
         return _matrix(node, name, dtype)
     if kind in ("Scale", "Threshold"):
         numbers = torch.as_tensor(node.scale if kind == "Scale" else node.threshold, dtype=dtype)
-        if numbers.ndim != 1:
-            raise ValueError(f"Node {name!r} has shape {list(numbers.shape)}; accepted is [N], one axis of neurons.")
+        if numbers.ndim == 0:
+            raise ValueError(f"Node {name!r} holds one number; accepted is one a neuron, [N].")
+        numbers = _last_axis(numbers, f"node {name!r}")
         return Scale(len(numbers), numbers) if kind == "Scale" else Threshold(len(numbers), numbers, _surrogate(notes))
     raise ValueError(f"Node {name!r} is a {kind}, which neuropil has no module for; accepted are {', '.join(READABLE)}.")
 
@@ -82,9 +87,7 @@ def _neuron(node: Any, name: str, notes: dict[str, Any], reading: Reading) -> Ce
     scheme, reset = check_scheme(reading.scheme or notes.get("scheme", "exact")), reading.reset or notes.get("reset", "hard")
     step = check_dt(notes.get("dt") if reading.dt is None else reading.dt, f"node {name!r}, whose equation is in continuous time,")
     arrays = _numbers(node)
-    for key, array in arrays.items():
-        if array.ndim > 1:
-            raise ValueError(f"{key} of node {name!r} has shape {list(array.shape)}; accepted is [N], one axis of neurons.")
+    arrays = {key: _last_axis(array, f"{key} of node {name!r}") for key, array in arrays.items()}
     shared = [key for key in notes.get("shared", ()) if key in arrays and bool((arrays[key] == arrays[key].flatten()[0]).all())]
     numbers = {key: array.flatten()[0] if key in shared else array for key, array in arrays.items()}
     anything = bool(notes.get("any_size")) and all(number.ndim == 0 for number in numbers.values())
@@ -135,6 +138,18 @@ def _says(cell: Cell, node: Any, size: int | None, scheme: Scheme) -> bool:
     again = node_of(cell, size, scheme)
     given, written = _numbers(node), _numbers(again)
     return type(again) is type(node) and all(np.allclose(written[key], value, rtol=1e-5, atol=0) for key, value in given.items())
+
+
+def _last_axis(numbers: Tensor, what: str) -> Tensor:
+    """The numbers of neurons along the last axis, [] or [N]; raises ``ValueError`` where they differ along others."""
+    if numbers.ndim < 2:
+        return numbers
+    rows = numbers.reshape(-1, numbers.shape[-1])
+    if not (rows == rows[0]).all():
+        raise ValueError(
+            f"{what} of shape {list(numbers.shape)} differs between channels; accepted are one for all or numbers along the last axis."
+        )
+    return rows[0]
 
 
 def _numbers(node: Any) -> dict[str, Tensor]:

@@ -30,11 +30,14 @@ from neuropil.dynamics import Decay, Reset, Surrogate
 from neuropil.dynamics.state import own_tensors
 from neuropil.exchange.membrane import CubaMembrane, Membrane, Scheme
 from neuropil.exchange.plain import Scale, Threshold
-from neuropil.synapses import Conv, Synapse
+from neuropil.synapses import Synapse
 from neuropil.synapses.synapse import matrix_of
 
 PASSING = (nn.Identity, nn.Dropout)
 """Plain modules that do nothing when they are not training."""
+
+Size = int | tuple[int, ...]
+"""Features of one moment: their number, or channels and axes of space."""
 
 NOTES = "neuropil"
 """The key of ``metadata`` under which a node keeps, as JSON, what the format has no place for."""
@@ -49,7 +52,6 @@ REASONS: dict[type[nn.Module], str] = {
     QuadraticIF: "its membrane is nonlinear and NIR's are linear; use a LIF",
     RefractoryLIF: "NIR's neurons have no refractory period; use a LIF",
     ResonateAndFire: "NIR's membranes relax and do not oscillate; use a CubaLIF",
-    Conv: "its space has axes and neurons here have one; use the Dense matrix that it is",
 }
 
 
@@ -61,7 +63,7 @@ def nir_package() -> Any:
         raise ImportError(f'The exchange format needs nir ({error}); run pip install "neuropil[exchange]".') from None
 
 
-def node_of(module: nn.Module, size: int | None, scheme: Scheme = "exact") -> Any:
+def node_of(module: nn.Module, size: Size | None, scheme: Scheme = "exact") -> Any:
     """The NIR node of one cell or plain module with ``size`` inputs, for readers that step by ``scheme``. Raises ``ValueError`` where the format has none, with the reason."""
     nir, name = nir_package(), type(module).__name__
     if type(module) in NEURONS:
@@ -100,7 +102,7 @@ def node_of(module: nn.Module, size: int | None, scheme: Scheme = "exact") -> An
     raise ValueError(f"{name} cannot be written for NIR: {reason}.")
 
 
-def _at_rest(module: nn.Module, size: int | None) -> Any:
+def _at_rest(module: nn.Module, size: Size | None) -> Any:
     """The node of a module that trains in another way than it runs: a factor of 1 for what passes, a diagonal matrix for batch normalisation."""
     nir, name = nir_package(), type(module).__name__
     if module.training and type(module) is not nn.Identity:

@@ -73,7 +73,7 @@ def _model(graph: Any, reading: Reading) -> Cell:
         output = next(iter(_names(["readout"], set(modules)).values()))
         modules[output] = nn.Identity()
         edges += [Edge(source, output, steps) for source, _, steps, _ in ending]
-    size = int(np.ravel(graph.nodes[first].input_type["input"])[0]) if np.size(graph.nodes[first].input_type["input"]) else None
+    size = int(np.ravel(graph.nodes[first].input_type["input"])[-1]) if np.size(graph.nodes[first].input_type["input"]) else None
     return _recurrent(modules, edges, output) or _line(modules, edges, output) or Circuit(modules, edges, output=output, size=size)
 
 

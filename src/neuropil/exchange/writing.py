@@ -13,11 +13,12 @@ from neuropil.dynamics.circuit import INPUT
 from neuropil.dynamics.parameter import check_dt
 from neuropil.exchange.delayed import delayed_graph
 from neuropil.exchange.membrane import Scheme, check_scheme
-from neuropil.exchange.nodes import NOTES, nir_package, node_of
+from neuropil.exchange.nodes import NOTES, Size, nir_package, node_of
+from neuropil.exchange.space import SPACE, space_node
 from neuropil.synapses import DelayedLinear, Recurrent
 
 
-def to_nir(model: nn.Module, *, size: int | None = None, dt: float | None = None, scheme: Scheme = "exact") -> Any:
+def to_nir(model: nn.Module, *, size: Size | None = None, dt: float | None = None, scheme: Scheme = "exact") -> Any:
     """Write a cell, ``Chain``, ``Circuit``, ``Recurrent``, ``DelayedLinear`` or linear layer as an ``nir.NIRGraph``, which ``nir.write`` puts into a file.
 
     Equation: NIR's neurons are ``tau dv/dt = v_leak - v + r x``, without a step. ``x`` is taken as held over each step of ``dt``, which gives
@@ -28,7 +29,7 @@ def to_nir(model: nn.Module, *, size: int | None = None, dt: float | None = None
     ``dt``, kind of reset, surrogate, dtype, what is shared or learned are noted as JSON in ``metadata["neuropil"]`` of the nodes.
 
     ``scheme="euler"`` writes for readers that step by ``v <- v + dt / tau (v_leak - v + r x)``, snnTorch, Norse and SpikingJelly among them: ``tau = dt / (1 - d)``, with
-    which they make the same steps, at the price of a ``tau`` that is not the cell's. ``size``: features of the input, where the model does not say; ``dt``: one step in
+    which they make the same steps, at the price of a ``tau`` that is not the cell's. ``size``: features of the input, where the model does not say, or (channels, height, width); ``dt``: one step in
     seconds, where no cell says. Synapses are written as the matrix that acts and come back as ``Dense``; a surrogate of your own class comes back as the default;
     ``nn.BatchNorm1d`` is written as the matrix that it is after training, ``nn.Dropout`` and ``nn.Identity`` as a factor of 1. Raises ``ValueError`` for a part without a node in NIR,
     with the reason, for sizes or a ``dt`` that are not known or differ, modules in training, and a ``Circuit`` node that leads nowhere; ``ImportError`` without the extra ``exchange``.
@@ -64,13 +65,16 @@ def _input_size(module: nn.Module) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _output_size(node: Any) -> int:
-    return int(np.ravel(next(iter(node.output_type.values())))[0])
+def _output_size(node: Any) -> Size:
+    shape = tuple(int(axis) for axis in np.ravel(next(iter(node.output_type.values()))))
+    return shape[0] if len(shape) == 1 else shape
 
 
-def _node(module: nn.Module, size: int | None, dt: float | None, scheme: Scheme) -> Any:
+def _node(module: nn.Module, size: Size | None, dt: float | None, scheme: Scheme) -> Any:
     if type(module) is DelayedLinear:
         return delayed_graph(module, dt)
+    if isinstance(module, SPACE):
+        return space_node(module, size)
     if not isinstance(module, Chain | Circuit | Recurrent):
         return node_of(module, size, scheme)
     kind = next(kind for kind in (Chain, Circuit, Recurrent) if isinstance(module, kind))
@@ -81,7 +85,7 @@ def _node(module: nn.Module, size: int | None, dt: float | None, scheme: Scheme)
     return _graph(module, size, dt, scheme)
 
 
-def _graph(model: Chain | Circuit | Recurrent, size: int | None, dt: float | None, scheme: Scheme) -> Any:
+def _graph(model: Chain | Circuit | Recurrent, size: Size | None, dt: float | None, scheme: Scheme) -> Any:
     if isinstance(model, Chain):
         nodes, edges, last, features = {}, [], INPUT, size
         for name, layer in zip(model.names, model.layers, strict=True):
@@ -98,7 +102,7 @@ def _graph(model: Chain | Circuit | Recurrent, size: int | None, dt: float | Non
     return _closed(nodes, edges, last, size)
 
 
-def _closed(nodes: dict[str, Any], edges: list[tuple[str, str]], last: str, size: int | None) -> Any:
+def _closed(nodes: dict[str, Any], edges: list[tuple[str, str]], last: str, size: Size | None) -> Any:
     """The graph of nodes and edges between an ``Input`` and, after node ``last``, an ``Output``."""
     nir = nir_package()
     if size is None:
@@ -106,7 +110,7 @@ def _closed(nodes: dict[str, Any], edges: list[tuple[str, str]], last: str, size
     if INPUT in nodes:
         raise ValueError(f"A layer is named {INPUT!r}, which is the input's name; choose another name.")
     end = _free("output", nodes)
-    nodes = {INPUT: nir.Input(np.array([size])), **nodes, end: nir.Output(np.array([_output_size(nodes[last])]))}
+    nodes = {INPUT: nir.Input(np.atleast_1d(size)), **nodes, end: nir.Output(np.atleast_1d(_output_size(nodes[last])))}
     return nir.NIRGraph(nodes, [*edges, (last, end)])
 
 
@@ -116,7 +120,7 @@ def _free(name: str, taken: Any) -> str:
     return name
 
 
-def _circuit(model: Circuit, size: int | None, dt: float | None, scheme: Scheme) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _circuit(model: Circuit, size: Size | None, dt: float | None, scheme: Scheme) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """The nodes of a circuit, those of its edges among them, and the edges between them."""
     nir = nir_package()
     sources = {edge.source for edge in model.edges}
@@ -137,7 +141,7 @@ def _circuit(model: Circuit, size: int | None, dt: float | None, scheme: Scheme)
                     raise ValueError("A delay is in seconds in NIR and no cell of this Circuit has a dt; give one its dt.")
                 delay = _free(f"{edge.source}_delay_{target}", (*nodes, *children))
                 notes = {NOTES: json.dumps({"dt": dt})}
-                nodes[delay] = nir.Delay(delay=np.full(_width(features), edge.delay * dt), metadata=notes)
+                nodes[delay] = nir.Delay(delay=np.full(_known(features), edge.delay * dt), metadata=notes)
                 edges.append((last, delay))
                 last = delay
             if child is not None:
@@ -146,20 +150,20 @@ def _circuit(model: Circuit, size: int | None, dt: float | None, scheme: Scheme)
                 last = child
             if (last, target) in edges:  # NIR holds an edge once
                 again = _free(f"{last}_again_{target}", (*nodes, *children))
-                nodes[again] = nir.Scale(scale=np.ones(_width(features)))
+                nodes[again] = nir.Scale(scale=np.ones(_known(features)))
                 edges.append((last, again))
                 last = again
             edges.append((last, target))
     return nodes, edges
 
 
-def _width(features: int | None) -> int:
+def _known(features: Size | None) -> Size:
     if features is None:
         raise ValueError("How many features this Circuit takes is not known and one of its edges needs it; give the Circuit its size.")
     return features
 
 
-def _arriving(model: Circuit, name: str, nodes: dict[str, Any], size: int | None) -> int | None:
+def _arriving(model: Circuit, name: str, nodes: dict[str, Any], size: Size | None) -> Size | None:
     """How many features node ``name`` is sent, from what is known so far."""
     own = _input_size(model.get_submodule(name))
     if own is not None:
