@@ -8,12 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import neuropil.cells  # noqa: F401
 from neuropil.cells import LIF, ExponentialIF, Izhikevich, LeakyRate, PhaseOscillator, RefractoryLIF
 from neuropil.dynamics import Cell, heaviside
-from neuropil.dynamics.kernels.trace import own_by_name
+from neuropil.dynamics.kernels.printed import printed
+from neuropil.dynamics.kernels.program import IN_TORCH, TRUTHS, Constant, Operation, Program
+from neuropil.dynamics.kernels.trace import Side, Traced, own_by_name
 from neuropil.dynamics.registry import CELLS
 
 ELEMENTWISE = [pytest.param(part.small, id=part.name) for part in CELLS if part.make.update is not Cell.update]
@@ -21,7 +25,7 @@ SCOPE = {
     name: getattr(np, name) for name in ("ceil", "cos", "exp", "expm1", "floor", "isnan", "log", "log1p", "sign", "sin", "sqrt", "tanh")
 }
 SCOPE |= {"abs": abs, "atan": np.arctan, "erf": math.erf, "max": max, "min": min, "pi": math.pi, "round": np.rint}
-SCOPE |= {"sigmoid": lambda v: 1 / (1 + np.exp(-v))}
+SCOPE |= {"sigmoid": lambda v: 1 / (1 + np.exp(-v)), "inf": math.inf, "nan": math.nan}
 NAME = re.compile(r"dL/d\([\w.]+\)'?|dL/d[\w.]+'?|[A-Za-z_][\w.]*'?")
 
 
@@ -99,7 +103,12 @@ def test_the_text_of_every_cell_is_its_step_and_its_gradients(small, seed):
 
 @pytest.mark.parametrize("small", ELEMENTWISE)
 def test_no_parentheses_without_need(small):
-    for _, expression in lines(small().equation(backward=True)):
+    no_idle_parentheses(small().equation(backward=True))
+
+
+def no_idle_parentheses(printed_text):
+    """Without any one pair that calls nothing the text means something else, or nothing."""
+    for _, expression in lines(printed_text):
         text, open_at = python(expression), []
         for place, sign in enumerate(text):
             if sign == "(":
@@ -182,6 +191,28 @@ def test_names_that_clash_and_operations_no_registered_cell_has(seed):
     assert "    dL/dspare += 0\n" in text
 
 
+class Gated(Cell):
+    """A choice within a comparison, powers below and in an exponent, two divisors, words one in the other."""
+
+    class State(NamedTuple):
+        v: Tensor
+
+    def update(self, s, x):
+        chosen = torch.where((x > 0.5) | ((x < 0) | (s.v > x)) & (s.v > 2), s.v, 0.1 * x)
+        return self.State(s.v**-3 + 2.0 ** (-x) + 2.0 ** (x**2) - s.v / x / (2 - s.v)), heaviside(chosen)
+
+
+def test_parentheses_where_they_are_needed():
+    assert (
+        Gated(4).equation()
+        == """\
+each moment:
+    v' = v ** -3 + 2 ** -x + 2 ** x ** 2 - v / (x * (2 - v))
+    y = 1 if (v if x > 0.5 or (x < 0 or v > x) and v > 2 else 0.1 * x) >= 0 else 0"""
+    )
+    check(Gated(4), 2.0, 0)
+
+
 def test_a_cell_that_is_not_pointwise_has_no_equation():
     class Mixing(LIF):
         def update(self, s, x):
@@ -189,3 +220,68 @@ def test_a_cell_that_is_not_pointwise_has_no_equation():
 
     with pytest.raises(ValueError, match="flip"):
         Mixing(4, dt=1e-3).equation()
+
+
+WANTS = {name: 3 if name == "where" else 2 if name in ("add", "div", "maximum", "minimum", "mul", "pow", "sub") else 1 for name in IN_TORCH}
+WANTS |= dict.fromkeys(("eq", "ge", "gt", "le", "logical_and", "logical_or", "lt", "ne"), 2)
+CALLED = {"s.v": "v", "x": "x", "own.k": "k", "own.decay.log_tau": "decay.log_tau", "g.v": "dL/dv'", "gradient": "dL/dy"}
+drawn = st.lists(st.tuples(st.sampled_from(sorted(set(WANTS) - {"number"})), *[st.integers(0, 99)] * 3), min_size=4, max_size=9)
+
+
+def side(inputs, operations, outputs):
+    """A program of drawn operations, each on earlier values, inputs or constants, whose last values are put out."""
+    program = Program(inputs)
+    values = [*(Constant(one) for one in (0.0, 1.0, -1.0, 2.0, 0.5, math.pi / 50)), *range(len(inputs))]
+
+    def number(value):
+        made = program.values[value] if isinstance(value, int) else None
+        return program.add("number", value) if isinstance(made, Operation) and made.name in TRUTHS else value
+
+    for operation, *places in operations:
+        picked = [values[-1 - place % 3] if place % 2 else values[place % len(values)] for place in places[: WANTS[operation]]]
+        truths = (True, True) if operation.startswith("logical") else (operation == "where", False, False)
+        values.append(program.add(operation, *(one if truth else number(one) for one, truth in zip(picked, truths, strict=False))))
+    return Side(program, (), tuple(number(one) for one in values[-outputs:]))
+
+
+def steady(program, numbers):
+    """Whether all values are of moderate size, and none lies at a jump, where rounding decides."""
+    values = [float(one) for one in program.evaluate(range(len(program.values)), numbers)]
+    for value, made in zip(values, program.values, strict=True):
+        given = [one.value if isinstance(one, Constant) else values[one] for one in (made.operands if isinstance(made, Operation) else ())]
+        jumps = isinstance(made, Operation) and made.name in TRUTHS and not made.name.startswith("logical") and len(given) == 2
+        rounds = isinstance(made, Operation) and made.name in ("ceil", "floor", "round", "sign")
+        if (
+            not abs(value) < 1e3
+            or (jumps and abs(given[0] - given[1]) < 1e-6)
+            or (rounds and abs(2 * given[0] - round(2 * given[0])) < 1e-6)
+        ):
+            return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def double():
+    """A truth as a number is float64, as all else here."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(drawn, drawn)
+def test_programs_of_every_operation_drawn_at_random(double, forward, backward):
+    sides = side(list(CALLED)[:4], forward, 2), side(list(CALLED), forward + backward, 4)
+    generator = torch.Generator().manual_seed(0)
+    numbers = {long: 0.3 + torch.rand((), generator=generator) for long in CALLED}
+    assume(all(steady(one.program, numbers) for one in sides))
+    text = printed(Traced(("v",), ("k", "decay.log_tau"), ("k", "decay.log_tau"), *sides), backward=True)
+    no_idle_parentheses(text)
+    scope = dict(SCOPE) | {name(CALLED[long]): number.item() for long, number in numbers.items()}
+    for word, expression in lines(text):
+        scope[name(word)] = eval(python(expression), {}, scope)
+    for one, words in zip(sides, (("v'", "y"), ("dL/dv", "dL/dx", "dL/dk", "dL/d(decay.log_tau)")), strict=True):
+        for word, output in zip(words, one.outputs, strict=True):
+            expected = one.program.evaluate([output], numbers)[0].item() if isinstance(output, int) else output.value
+            assert scope[name(word)] == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True), text

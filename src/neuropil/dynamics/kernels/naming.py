@@ -109,8 +109,9 @@ class Named:
         assert operation is not None
         if number in self.once:
             tensors = [self.names[one] for one in self.program.needed([number]) if not operation_of(self.program, one)]
-            modules = [name.rpartition(".")[0] for name in tensors if "." in name and len(tensors) == 1 and not within]
-            return self._free(chain(filter(None, [self._meant(number), *modules]), (f"k{k}" for k in count(1))))
+            alone = tensors[0].rpartition(".") if len(tensors) == 1 and not within else ("", "", "")
+            function = f"{operation.name}_{alone[2]}" if operation.name not in ARITHMETIC and alone[2] else ""
+            return self._free(chain(filter(None, [self._meant(number), alone[0], function]), (f"k{k}" for k in count(1))))
         if operation.name == "step":
             return self._free(chain(["step"], (f"step{k}" for k in count(2))))
         return self._free(chain("pqrwz", (f"p{k}" for k in count(1))) if number in self.forwards else (f"g{k}" for k in count(1)))

@@ -10,7 +10,7 @@ from neuropil.dynamics.kernels.naming import PRODUCTS, SUMS, Named, operation_of
 from neuropil.dynamics.kernels.program import ONE, ZERO, Constant, Operand, Operation
 from neuropil.dynamics.kernels.trace import Traced
 
-_CHOICE, _OR, _AND, _NOT, _COMPARED, _SUM, _PRODUCT, _POWER, _ATOM = range(9)
+_CHOICE, _OR, _AND, _NOT, _COMPARED, _SUM, _PRODUCT, _MINUS, _POWER, _ATOM = range(10)
 _SIGNS = {"eq": "==", "ge": ">=", "gt": ">", "le": "<=", "lt": "<", "ne": "!="}
 _TURNED = {"ge": "le", "gt": "lt", "le": "ge", "lt": "gt"}
 _CALLED = {"maximum": "max", "minimum": "min"}
@@ -73,11 +73,11 @@ class _Printer:
             return self._compared(operands[0], operands[1], name), _COMPARED
         if name in ("logical_and", "logical_or"):
             level, word = (_AND, " and ") if name == "logical_and" else (_OR, " or ")
-            return word.join(self.at(one, level + 1) for one in operands), level
+            return word.join(self.at(one, level) for one in operands), level
         if name == "logical_not":
             return f"not {self.at(operands[0], _NOT)}", _NOT
         if name == "pow":
-            return f"{self.at(operands[0], _ATOM)} ** {self.at(operands[1], _ATOM)}", _POWER
+            return f"{self.at(operands[0], _ATOM)} ** {self.at(operands[1], _MINUS)}", _POWER
         return f"{_CALLED.get(name, name)}({', '.join(self.at(one, _CHOICE) for one in operands)})", _ATOM
 
     def _compared(self, one: Operand, other: Operand, name: str) -> str:
@@ -88,7 +88,8 @@ class _Printer:
         ups, downs = [term for term in terms if term[0] > 0], [term for term in terms if term[0] <= 0]
         if not any(above or below for _, above, below in ups):
             ups, downs, name = downs, ups, _TURNED.get(name, name)
-        left, right = (self._sum([(abs(number), above, below) for number, above, below in side])[0] for side in (ups, downs))
+        sides = (self._sum([(abs(number), above, below) for number, above, below in side]) for side in (ups, downs))
+        left, right = (text if binds > _COMPARED else f"({text})" for text, binds in sides)
         return f"{left} {_SIGNS[name]} {right}"
 
     def terms(self, operand: Operand, by_name: bool = True) -> list[Term]:
@@ -108,8 +109,11 @@ class _Printer:
         if isinstance(operand, Constant):
             return operand.value, (), ()
         operation = self._made(operand, by_name)
-        if operation is None or operation.name not in PRODUCTS | {"neg"}:
+        if operation is None or operation.name not in PRODUCTS | SUMS:
             return 1.0, (operand,), ()
+        if operation.name in ("add", "sub"):
+            terms = self.terms(operand)
+            return terms[0] if len(terms) == 1 else (1.0, (operand,), ())
         (n, a, b), *others = (self._factors(one) for one in operation.operands)
         if operation.name == "neg":
             return -n, a, b
@@ -125,9 +129,10 @@ class _Printer:
         text, binds = "", _ATOM
         for number, above, below in sorted(terms, key=lambda term: term[0] < 0):
             term, binds = self._product(abs(number), above, below)
-            term = f"({term})" if binds < _PRODUCT and (len(terms) > 1 or number < 0) else term
+            if binds < _PRODUCT and (len(terms) > 1 or number < 0):
+                term, binds = f"({term})", _ATOM
             text += (f" {'+' if number >= 0 else '-'} " if text else "-" * (number < 0)) + term
-        return text, _SUM if len(terms) > 1 or terms[0][0] < 0 else binds
+        return text, _SUM if len(terms) > 1 else min(binds, _MINUS) if terms[0][0] < 0 else binds
 
     def _product(self, number: float, above: Sequence[int], below: Sequence[int]) -> tuple[str, int]:
         if number == 1 and len(above) == 1 and not below:
