@@ -1,8 +1,8 @@
 """When several seeds learn faster as one batch than as one process a seed: the same steps, all cores for both, as ratios.
 
-    python benchmarks/replicas.py [--repeats 9] [--replicas 4 10 30]
+    python benchmarks/replicas.py [--repeats 9] [--replicas 4 10 30] [--threads 1]
 
-One batch: ``Backprop`` on ``Replicas``, torch with as many threads as there are cores. One process a seed: as many spawned workers as cores, one
+One batch: ``Backprop`` on ``Replicas``, torch with as many threads as there are cores, or ``--threads``. One process a seed: as many spawned workers as cores, one
 torch thread each, all stepping at the same time; R seeds on C cores then cost ``R / C`` steps of a worker. Both are medians of blocks of steps. What a
 worker takes from its start to its first step (interpreter, imports, kernels from the cache) is said apart, and added to a run of 1,000 steps in
 the last column. From this table comes the rule of ``neuropil.learning.replicas.pays``.
@@ -106,10 +106,13 @@ def main() -> None:
     parser.add_argument("--replicas", type=int, nargs="+", default=[4, 10, 30])
     parser.add_argument("--seconds", type=float, default=0.25, help="of one block of steps")
     parser.add_argument("--nets", nargs="+", default=list(NETS), help="as they are named in the table")
-    args = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(cores)
-    print(f"{cores} cores, torch {torch.__version__}; ratio above 1: one batch is faster than a process a seed\n")
+    parser.add_argument("--threads", type=int, default=cores, help="of the one batch; 1 on a machine that does other things too")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    print(
+        f"{cores} cores, one batch on {args.threads} of them, torch {torch.__version__}; ratio above 1: one batch is faster than a process a seed\n"
+    )
     print(
         f"{'net':38} {'work':>10} {'R':>3} {'one batch':>10} {'R / C steps':>11} {'ratio':>6} {'start-up':>9} {f'ratio of {RUN} steps':>18}"
     )
