@@ -1,10 +1,11 @@
 """How fast a layer of spiking cells runs, forwards and backwards, beside other libraries: same work, one process, interleaved, as ratios.
 
-    python benchmarks/cells.py [--repeats 9] [--moments 100] [--batch 128] [--neurons 512] [--save]
+    python benchmarks/cells.py [--repeats 9] [--moments 100] [--batch 128] [--neurons 512] [--device cuda] [--save]
 
 Peers are measured where they can be imported: ``pip install snntorch norse spikingjelly`` into an environment that has neuropil and its torch
 (``--no-deps`` where one asks for torchvision). Beside the medians stands the traffic floor: the time that this machine takes to move, once, the
-arrays that any implementation must read and write (input and output; the two gradients and the input again), taken in the same turns.
+arrays that any implementation must read and write (input and output; the two gradients and the input again), taken in the same turns. On a GPU the clock stops when the device has finished; SpikingJelly 2
+chooses its own Triton kernels there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def ours(name: str, **settings: object) -> Run:
 
     backend, store = settings.pop("backend", "fused"), settings.pop("store", "recompute")
     cell = getattr(neuropil.cells, name)(dt=1e-3, **settings).use(backend=backend, store=store)
-    return lambda x: cell(x)[0]
+    return lambda x: cell.to(x.device)(x)[0]
 
 
 def spikingjelly_lif() -> Run:
@@ -39,7 +40,7 @@ def spikingjelly_lif() -> Run:
 
     def run(x: Tensor) -> Tensor:
         functional.reset_net(node)
-        return node(x)
+        return node.to(x.device)(x)
 
     return run
 
@@ -56,7 +57,8 @@ def snntorch_cell(kind: str) -> Run:
 
     def run(x: Tensor) -> Tensor:
         state = made.init_leaky() if kind == "LIF" else made.init_synaptic()
-        state = state if isinstance(state, tuple) else (state,)
+        state = [one.to(x.device) for one in (state if isinstance(state, tuple) else (state,))]
+        made.to(x.device)
         spikes = []
         for moment in x:
             spike, *state = made(moment, *state)
@@ -74,6 +76,7 @@ def norse_cell(kind: str) -> Run:
     cell = module(norse.IzhikevichSpikingBehavior) if kind == "Izhikevich" else module(dt=0.001)
 
     def run(x: Tensor) -> Tensor:
+        cell.to(x.device)
         state, spikes = None, []
         for moment in x:
             spike, state = cell(moment, state)
@@ -107,22 +110,29 @@ WORK: dict[str, dict[str, Callable[[], Run]]] = {
 }
 
 
+def now(x: Tensor) -> float:
+    """Seconds on the clock, once the device of ``x`` has done all it was asked to."""
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+    return time.perf_counter()
+
+
 def once(run: Run, x: Tensor, gy: Tensor) -> float:
     """Seconds of one pass forwards and backwards."""
     given = x.detach().requires_grad_()
-    begin = time.perf_counter()
+    begin = now(x)
     run(given).backward(gy)
-    return time.perf_counter() - begin
+    return now(x) - begin
 
 
 def floor(x: Tensor, gy: Tensor) -> float:
     """Seconds to move what no implementation can leave unmoved, with torch's own fastest operators: read x, write y; read x and gy, write gx."""
-    begin = time.perf_counter()
+    begin = now(x)
     y = torch.empty_like(x)
     y.copy_(x)
     gx = torch.empty_like(x)
     torch.add(x, gy, out=gx)
-    return time.perf_counter() - begin
+    return now(x) - begin
 
 
 def main() -> None:
@@ -130,17 +140,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     for name, value in (("repeats", 9), ("moments", 100), ("batch", 128), ("neurons", 512), ("threads", torch.get_num_threads())):
         parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--save", action="store_true", help="write results/cells.json")
     asked = parser.parse_args()
+    if asked.save and asked.device.type != "cpu":
+        parser.error("results/cells.json holds one table, that of a CPU; print another device's without --save.")
     torch.set_num_threads(asked.threads)
     warnings.simplefilter("ignore")
     generator = torch.Generator().manual_seed(0)
     shape = (asked.moments, asked.batch, asked.neurons)
-    gy = torch.rand(shape, generator=generator)
-    print(f"[T, B, N] = {list(shape)}, float32, {asked.threads} threads, torch {torch.__version__}, median of {asked.repeats}")
+    gy = torch.rand(shape, generator=generator).to(asked.device)
+    place = torch.cuda.get_device_name(gy.device) if gy.is_cuda else f"{asked.threads} threads"
+    print(f"[T, B, N] = {list(shape)}, float32, {place}, torch {torch.__version__}, median of {asked.repeats}")
     saved: dict[str, dict[str, float]] = {}
     for cell, makers in WORK.items():
-        x = torch.rand(shape, generator=generator) * {"Izhikevich": 20.0, "CubaLIF": 1.0}.get(cell, 0.15)
+        x = (torch.rand(shape, generator=generator) * {"Izhikevich": 20.0, "CubaLIF": 1.0}.get(cell, 0.15)).to(asked.device)
         runs: dict[str, Callable[[], float]] = {FLOOR: lambda x=x: floor(x, gy)}
         for name, make in makers.items():
             try:

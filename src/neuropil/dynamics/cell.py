@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neuropil.dynamics.kernels.fused import Runs, equation, kernel_for
 from neuropil.dynamics.kernels.layout import DTYPES
-from neuropil.dynamics.kernels.machine import text
+from neuropil.dynamics.kernels.machine import COMPILERS, text
 from neuropil.dynamics.kernels.printed import printed
 from neuropil.dynamics.parameter import check_dt
 from neuropil.dynamics.state import check_state, map_state, own_tensors
@@ -186,14 +186,17 @@ class Cell(nn.Module):
             return f"{name} runs {kernel.words(len(x))}, keeping states by store={self.store!r}."
         return f"{name} takes steps in torch: {kernel}."
 
-    def source(self, dtype: torch.dtype = torch.float32) -> str:
-        """The text of the kernel written from ``update``, for ``torch.float32`` or ``torch.float64``.
+    def source(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> str:
+        """The text of the kernel written from ``update``, for ``torch.float32`` or ``torch.float64``, on a CPU or, for Triton, ``"cuda"``.
 
-        Raises ``ValueError`` where none can be written, with the reason.
+        No such device need be here. Raises ``ValueError`` where none can be written, with the reason.
         """
-        if dtype not in DTYPES:
-            raise ValueError(f"Kernels are written for {' and '.join(map(str, DTYPES))}, {dtype} was given.")
-        return text(equation(self), tuple(name for name, _ in self.named_parameters()), DTYPES[dtype])
+        kind = torch.device(device).type
+        if dtype not in DTYPES or kind not in COMPILERS:
+            raise ValueError(
+                f"Kernels are written for {' and '.join(map(str, DTYPES))} on {' or '.join(COMPILERS)}, {dtype} on {kind} was given."
+            )
+        return text(equation(self), tuple(name for name, _ in self.named_parameters()), DTYPES[dtype], compiler=COMPILERS[kind])
 
     def equation(self, backward: bool = False) -> str:
         """``update`` as a textbook would print it: what is computed once from the parameters, then one moment, new states with a prime.

@@ -90,6 +90,7 @@ def test_pieces_cover_every_neuron_once_and_fit_the_cache():
 def test_recomputing_keeps_a_roots_share_of_states_at_most():
     assert every(100, 1, 4, "state") == 1
     assert every(100, 1, 4, "recompute") == 100  # all of it is computed again within the cache
+    assert every(100, 1, 4, "recompute", cached=False) == 10
     long = 100_000
     assert (long - 1) // every(long, 2, 4, "recompute") + 1 <= long**0.5 + 1
 
@@ -274,8 +275,11 @@ def test_use_explain_and_source_say_what_they_do_and_refuse_in_a_sentence():
     with pytest.raises(TypeError, match="accepted are floating dtypes"):
         LIF(4, dt=1e-3)(torch.ones(3, 2, 4, dtype=torch.int64))
     assert "def backward_row" in LIF(4, dt=1e-3).source()
-    with pytest.raises(ValueError, match=r"torch\.float16 was given"):
+    with pytest.raises(ValueError, match=r"torch\.float16 on cpu was given"):
         LIF(4, dt=1e-3).source(torch.float16)
+    assert "@triton.jit" in LIF(4, dt=1e-3).source(torch.float64, "cuda")
+    with pytest.raises(ValueError, match=r"on cpu or cuda, torch\.float32 on mps was given"):
+        LIF(4, dt=1e-3).source(device="mps")
 
 
 def test_changed_attributes_are_another_equation():

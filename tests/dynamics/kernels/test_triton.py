@@ -242,8 +242,7 @@ def test_lengths_and_widths_that_fill_no_block(moments, leading, features, devic
     same(cell, sequence(moments, leading, features, drive=1.0, device=device))
 
 
-def test_recomputing_passes_several_blocks_of_moments(device, monkeypatch):
-    monkeypatch.setattr("neuropil.dynamics.kernels.layout.CACHE", 0)
+def test_recomputing_passes_several_blocks_of_moments(device):
     same(ALIF(5, dt=1e-3).to(device), sequence(27, 2, 5, drive=1.0, device=device))  # kept every 6, the last block is 3 long
 
 

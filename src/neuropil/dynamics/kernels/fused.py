@@ -79,7 +79,7 @@ class Kernel(NamedTuple):
 
     def run(self, x: Tensor, s: Any, store: str) -> tuple[Tensor, Any]:
         """Run from the state ``s``."""
-        y, last, _ = self._run(x, s, every(len(x), len(s), s[0].element_size(), store))
+        y, last, _ = self._run(x, s, every(len(x), len(s), s[0].element_size(), store, cached=self.compiler == "Numba"))
         return y, last
 
     def run_watched(self, x: Tensor, s: Any) -> tuple[Tensor, Any, Any]:

@@ -21,11 +21,11 @@ _COMFORTABLE = 1024
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
-def every(moments: int, fields: int, size: int, store: str) -> int:
-    """Keep the state before every so many moments: each, or as few as can be computed again within the cache, or a root's share."""
+def every(moments: int, fields: int, size: int, store: str, cached: bool = True) -> int:
+    """Keep the state before every so many moments: each, or as few as can be computed again within the cache (where one is), or a root's share."""
     if store == "state":
         return 1
-    return moments if moments * fields * size * _COMFORTABLE <= CACHE else math.isqrt(moments - 1) + 1
+    return moments if cached and moments * fields * size * _COMFORTABLE <= CACHE else math.isqrt(moments - 1) + 1
 
 
 class Place(NamedTuple):
