@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.nn.modules.dropout import _DropoutNd
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-SMALL = 1_000_000
+SMALL = 300_000
 """Products in a step of one model, up to which one batch of replicas may pay."""
 MANY = 4
 """Replicas for each thread of torch, from which it does."""
