@@ -7,9 +7,11 @@ from torch import nn
 from torch.testing import assert_close
 
 from neuropil.atlas import Curve, Matrix, Seed, Settings, Table
+from neuropil.cells import LIF
+from neuropil.dynamics import Arctan, Reset
 from neuropil.networks import SpikingNet
 from neuropil.studies.synapses import learned_delays_dcls as dcls
-from neuropil.studies.synapses.learned_delays_dcls import Nets, Normalise, Task, delayed, permute_delays, shape, study
+from neuropil.studies.synapses.learned_delays_dcls import Nets, Normalise, SpikeTrain, Task, delayed, permute_delays, shape, study
 from neuropil.synapses import DelayedLinear
 
 SMOKE = Settings("smoke", study.budgets["smoke"])
@@ -27,6 +29,19 @@ def numbers(outcome):
 
 def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_spike_trains_are_those_of_the_library_s_neurons():
+    x = draw(25, 3, 4, 5)
+    cell = LIF(5, tau=0.03, dt=0.02, reset=Reset("hard", detach=True), surrogate=Arctan(slope=5.0)).double()
+    ours, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    spikes, expected = SpikeTrain.apply(ours, float(cell.decay())), cell(theirs)[0]
+    assert torch.equal(spikes, expected)
+    assert 0.05 < spikes.mean() < 0.5
+    weights = draw(25, 3, 4, 5, seed=1)
+    (spikes * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert_close(ours.grad, theirs.grad, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("max_delay", [0, 1, 6])
@@ -71,7 +86,7 @@ def test_normalisation_is_torch_s_net_by_net():
 
 def test_nets_are_the_library_s_spiking_net_side_by_side():
     """In training mode without dropout: outputs, and the gradients of weights and delays."""
-    nets = Nets((4, 6, 5, 3), [Seed(1), Seed(2)], max_delay=3, learnable=True, tau=0.04, dt=0.02, dropout=0.0)
+    nets = Nets((4, 6, 5, 3), [Seed(1), Seed(2)], max_delay=3, learnable=True, decay=math.exp(-0.5), dropout=0.0)
     x = (torch.rand(14, 2, 8, 4, generator=torch.Generator().manual_seed(0)) < 0.4).float()
     found = nets(x)
     found.square().mean(dim=(0, 2, 3)).sum().backward()
@@ -87,7 +102,7 @@ def test_nets_are_the_library_s_spiking_net_side_by_side():
 
 
 def test_dropout_keeps_its_mask_over_time_and_the_mean(monkeypatch):
-    nets = Nets((3, 40, 40, 2), [SEED], max_delay=0, learnable=False, tau=0.02 / math.log(2), dt=0.02, dropout=0.4)
+    nets = Nets((3, 40, 40, 2), [SEED], max_delay=0, learnable=False, decay=0.5, dropout=0.4)
     inputs, convolve = [], dcls.delayed
 
     def spy(x, kernels):
