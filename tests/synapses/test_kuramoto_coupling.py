@@ -40,10 +40,10 @@ def test_two_oscillators_too_far_apart_drift_with_the_closed_form_period(apart):
 
 
 @pytest.mark.parametrize("strength", [0.8, 2.0, 4.0])
-def test_two_thousand_oscillators_follow_the_curve_of_infinitely_many(strength):
+def test_a_thousand_oscillators_follow_the_curve_of_infinitely_many(strength):
     # Lorentzian frequencies of half width gamma, all phases equal at first: r' = (K / 2 - gamma) r - (K / 2) r^3 (ott2008),
     # which ends at 0 below the critical K = 2 gamma and at sqrt(1 - 2 gamma / K) above it.
-    gamma, n, dt, moments = 1.0, 2000, 2e-3, 4000
+    gamma, n, dt, moments = 1.0, 1000, 4e-3, 2000
     share = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     hertz = gamma / TURN * torch.tan(math.pi * (share - 0.5))
     coupling = 2 * gamma * strength
@@ -51,9 +51,9 @@ def test_two_thousand_oscillators_follow_the_curve_of_infinitely_many(strength):
     r, t = order_parameter(theta), dt * torch.arange(1, moments + 1, dtype=torch.float64)
     a, b = coupling / 2 - gamma, coupling / 2
     curve = (a / (b + (a - b) * torch.exp(-2 * a * t))).sqrt()
-    assert (r - curve).abs().max() < 0.02
+    assert (r - curve).abs().max() < 30 / n  # half as large with 2000 oscillators
     if strength > 1:
-        assert r[-1000:].mean().item() == pytest.approx(math.sqrt(1 - 1 / strength), abs=0.003)
+        assert r[-500:].mean().item() == pytest.approx(math.sqrt(1 - 1 / strength), abs=0.003)
 
 
 def test_a_network_of_given_strengths_and_a_given_start_is_an_ode_solvers():
