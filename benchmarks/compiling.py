@@ -1,6 +1,6 @@
 """How long a cell's kernels take to be made, forwards and backwards: with an empty cache (cold) and from the disk (warm).
 
-    python benchmarks/compiling.py [--repeats 7] [--save]
+    python benchmarks/compiling.py [--repeats 7] [--cells LIF ALIF] [--save]
 
 Each time in a process of its own that has imported torch, Numba and neuropil and has run the kernel of another cell, so that what is loaded once is loaded.
 """
@@ -45,10 +45,11 @@ def main() -> None:
     """Print one line a cell."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--cells", nargs="+", default=CELLS)
     parser.add_argument("--save", action="store_true", help="write results/compiling.json")
     asked = parser.parse_args()
     found = {}
-    for cell in CELLS:
+    for cell in asked.cells:
         times = []
         for _ in range(asked.repeats):
             with tempfile.TemporaryDirectory() as folder:

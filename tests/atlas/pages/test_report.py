@@ -397,12 +397,15 @@ def test_the_readme_is_generated_and_checked(tmp_path, generate, capsys):
     (tmp_path / "docs" / "examples").mkdir(parents=True)
     (tmp_path / "docs" / "examples" / "sparse_expansion.py").write_text("study = 1\n", encoding="utf-8")
     (tmp_path / "CONTRIBUTING.md").write_text("<!-- example:start -->\n<!-- example:end -->\n", encoding="utf-8")
+    speed = tmp_path / "docs" / "speed.md"
+    speed.write_text("<!-- measured:start -->\n<!-- measured:end -->\n", encoding="utf-8")
     readme.write_text("no markers\n", encoding="utf-8")
     assert generate.main(arguments) == 1
     assert "lacks the markers" in capsys.readouterr().err
     readme.write_text("before\n<!-- verdicts:start -->\n<!-- verdicts:end -->\nafter\n", encoding="utf-8")
     assert generate.main(arguments) == 0
     assert "No study has a committed result yet." in readme.read_text(encoding="utf-8")
+    assert "No benchmark has been saved yet." in speed.read_text(encoding="utf-8")
     study = toy()
     for slug, settings in {"toy-study": {}, "a-second": WORDS["reversed"]}.items():
         result = result_of(study, tmp_path, **settings) | {"slug": slug}

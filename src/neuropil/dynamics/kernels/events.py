@@ -48,15 +48,16 @@ def product(x, weight, y, every, span, period, pieces, width, first, last):
 
 
 def outer(x, weight, y, every, span, period, pieces, width, first, last):
-    low, high = first * width, min(last * width, y.shape[1])
-    found = np.empty(x.shape[1] + 1, np.int64)
-    weight[:, low:high] = real(0)
+    low, high = first * width, min(last * width, x.shape[1])
+    found = np.empty(high - low + 1, np.int64)
+    weight[low:high, :] = real(0)
     for r in range(x.shape[0]):
-        n = events_row(x[r], found)
+        n = events_row(x[r, low:high], found)
         for k in range(n):
-            one_row(x[r, found[k]], y[r, low:high], weight[found[k], low:high])
+            j = low + found[k]
+            one_row(x[r, j], y[r], weight[j])
 """
-"""``product``: pieces of rows of x [R, N] times weight [N, M] into y [R, M]. ``outer``: ``x^T y`` into weight, pieces of its columns."""
+"""``product``: pieces of rows of x [R, N] times weight [N, M] into y [R, M]. ``outer``: ``x^T y`` into weight, pieces of its rows."""
 _ARRAYS = (("x", "(moments, neurons)"), ("weight", "(neurons, kept)"), ("y", "(moments, kept)"))
 _ROWS = 128
 _NARROW = 64
@@ -69,7 +70,7 @@ def _text(dtype: str) -> str:
 
 
 def _table(name: str, x: Tensor, weight: Tensor, y: Tensor) -> Table:
-    length = len(x) if name == "product" else weight.shape[1]
+    length = len(x) if name == "product" else len(weight)
     width = _ROWS if name == "product" else -(-length // torch.get_num_threads())
     dtype = DTYPES[x.dtype]
     sizes = (-(-length // width), *x.shape, weight.shape[1], 1, 1, 1, 1, width)
