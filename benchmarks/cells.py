@@ -71,9 +71,10 @@ def snntorch_cell(kind: str) -> Run:
 def norse_cell(kind: str) -> Run:
     """Norse's own sequence modules."""
     import norse.torch as norse
+    from norse.torch.functional.izhikevich import tonic_spiking
 
     module = {"LIF": norse.LIFBoxCell, "CubaLIF": norse.LIFCell, "ALIF": norse.LSNNCell, "Izhikevich": norse.IzhikevichCell}[kind]
-    cell = module(norse.IzhikevichSpikingBehavior) if kind == "Izhikevich" else module(dt=0.001)
+    cell = module(tonic_spiking) if kind == "Izhikevich" else module(dt=0.001)
 
     def run(x: Tensor) -> Tensor:
         cell.to(x.device)
@@ -106,7 +107,11 @@ WORK: dict[str, dict[str, Callable[[], Run]]] = {
         "neuropil, steps": lambda: ours("ALIF", backend="torch"),
         "Norse": lambda: norse_cell("ALIF"),
     },
-    "Izhikevich": {KERNEL: lambda: ours("Izhikevich"), "neuropil, steps": lambda: ours("Izhikevich", backend="torch")},
+    "Izhikevich": {
+        KERNEL: lambda: ours("Izhikevich"),
+        "neuropil, steps": lambda: ours("Izhikevich", backend="torch"),
+        "Norse": lambda: norse_cell("Izhikevich"),
+    },
 }
 
 
