@@ -11,10 +11,15 @@ from torch import nn
 
 from neuropil.dynamics.circuit import INPUT
 from neuropil.exchange.modules import Reading, read_notes
-from neuropil.exchange.nodes import NOTES, array, nir_package, write_notes
+from neuropil.exchange.nodes import NOTES, Size, array, nir_package, write_notes
 from neuropil.synapses import DelayedLinear
 
 PART = "DelayedLinear"
+
+
+def delay_node(steps: int, dt: float, size: Size) -> Any:
+    """The node ``Delay`` of so many steps of ``dt`` seconds, which is noted beside it."""
+    return nir_package().Delay(delay=np.full(size, steps * dt), metadata={NOTES: json.dumps({"dt": dt})})
 
 
 def delayed_graph(module: DelayedLinear, dt: float | None) -> Any:
@@ -36,7 +41,7 @@ def delayed_graph(module: DelayedLinear, dt: float | None) -> Any:
         nodes[weight] = nir.Linear(weight=array(kernel[..., k]), metadata=write_notes(module, {}))
         if k:
             source = f"delay{k}"
-            nodes[source] = nir.Delay(delay=np.full(kernel.shape[1], k * dt), metadata={NOTES: json.dumps({"dt": dt})})
+            nodes[source] = delay_node(k, dt, kernel.shape[1])
             edges.append((INPUT, source))
         edges += [(source, weight), (weight, "output")]
     ends = {INPUT: nir.Input(np.array([kernel.shape[1]])), "output": nir.Output(np.array([kernel.shape[0]]))}

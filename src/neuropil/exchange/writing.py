@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 from torch import nn
 
 from neuropil.dynamics import Cell, Chain, Circuit
+from neuropil.dynamics.chain import output_size
 from neuropil.dynamics.circuit import INPUT
 from neuropil.dynamics.parameter import check_dt
-from neuropil.exchange.delayed import delayed_graph
+from neuropil.exchange.delayed import delay_node, delayed_graph
 from neuropil.exchange.membrane import Scheme, check_scheme
-from neuropil.exchange.nodes import NOTES, Size, nir_package, node_of
+from neuropil.exchange.nodes import Size, nir_package, node_of
 from neuropil.exchange.space import SPACE, space_node
 from neuropil.synapses import DelayedLinear, Recurrent
 
@@ -140,8 +140,7 @@ def _circuit(model: Circuit, size: Size | None, dt: float | None, scheme: Scheme
                 if dt is None:
                     raise ValueError("A delay is in seconds in NIR and no cell of this Circuit has a dt; give one its dt.")
                 delay = _free(f"{edge.source}_delay_{target}", (*nodes, *children))
-                notes = {NOTES: json.dumps({"dt": dt})}
-                nodes[delay] = nir.Delay(delay=np.full(_known(features), edge.delay * dt), metadata=notes)
+                nodes[delay] = delay_node(edge.delay, dt, _known(features))
                 edges.append((last, delay))
                 last = delay
             if child is not None:
@@ -169,12 +168,8 @@ def _arriving(model: Circuit, name: str, nodes: dict[str, Any], size: Size | Non
     if own is not None:
         return own
     for edge, child in model.paths[name]:
-        via = (
-            None
-            if child is None
-            else getattr(model.get_submodule(child), "out_size", getattr(model.get_submodule(child), "out_features", None))
-        )
-        if isinstance(via, int):
+        via = None if child is None else output_size(model.get_submodule(child))
+        if via is not None:
             return via
         if child is None and edge.source in nodes:
             return _output_size(nodes[edge.source])

@@ -55,7 +55,7 @@ def take(_, table):
     """Add one to the first number of a table, as no two threads do at once; its value before."""
     return numba.int64(numbers), lambda context, builder, signature, given: builder.atomic_rmw("add", given[0], ir.Constant(ir.IntType(64), 1), "seq_cst")
 '''
-_SHAPES = {"time": "(moments, neurons)", "kept": "(kept, neurons)", "neurons": "(neurons,)", "coefficient": "(neurons,)"}
+_SHAPES = {"time": "(moments, neurons)", "kept": "(kept, neurons)", "neurons": "(neurons,)"}
 
 
 class _Process:
@@ -112,13 +112,9 @@ class Compiled(NamedTuple):
     address: int
     keep: Any
 
-    def __call__(self, sizes: Sequence[int], arrays: Sequence[Tensor]) -> Table:
-        """Make a table for it: ``sizes`` from ``moments`` on, in the order of ``SIZES``, after the number of pieces; contiguous ``arrays``."""
-        return Table(self, sizes, arrays)
-
 
 class Table:
-    """A compiled kernel with its arguments; ``arrays`` may be changed for others of the same shapes, one by one."""
+    """A compiled kernel with its arguments: ``sizes`` as ``SIZES`` names them from ``total`` on, and contiguous ``arrays``, which may be changed for others of the same shapes, one by one."""
 
     def __init__(self, kernel: Compiled, sizes: Sequence[int], arrays: Sequence[Tensor]) -> None:
         self.kernel = kernel
@@ -148,7 +144,7 @@ class Table:
 
 
 @cache
-def compiled(text: str, name: str, arrays: tuple[tuple[str, str], ...], dtype: str) -> Compiled:
+def compiled(text: str, name: str, arrays: tuple[tuple[str, str], ...]) -> Compiled:
     """Compile the function ``name`` of a module's ``text``, whose ``arrays`` are given by name and by what they are (``_SHAPES``), or their shape in terms of ``SIZES``.
 
     Machine code is kept under ``kernels`` in the cache; where that cannot be written it is made anew in every process.
@@ -157,12 +153,12 @@ def compiled(text: str, name: str, arrays: tuple[tuple[str, str], ...], dtype: s
         module, folder = imported(text + _COMPILED + _task(name, arrays))
         if folder is not None:
             try:
-                return _compile(module, name, dtype, kept=True)
+                return _compile(module, name, kept=True)
             except Exception:  # torn machine code, or none that can be written: it is thrown away and made anew
                 for torn in folder.glob(f"__pycache__/{module.__name__}*"):
                     with suppress(OSError):
                         torn.unlink()
-        return _compile(module, name, dtype, kept=False)
+        return _compile(module, name, kept=False)
 
 
 def _task(name: str, arrays: Sequence[tuple[str, str]]) -> str:
@@ -177,7 +173,7 @@ def _task(name: str, arrays: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _compile(module: ModuleType, name: str, dtype: str, kept: bool) -> Compiled:
+def _compile(module: ModuleType, name: str, kept: bool) -> Compiled:
     import numba
 
     options = {"cache": kept, "error_model": "numpy", "boundscheck": False}

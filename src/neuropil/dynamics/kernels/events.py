@@ -10,7 +10,8 @@ from torch import Tensor
 
 from neuropil.dynamics.kernels.compiled import Table, available, compiled
 from neuropil.dynamics.kernels.layout import DTYPES, empty, flat
-from neuropil.dynamics.kernels.sequence import FIRST_ONLY, remember_signatures
+from neuropil.dynamics.kernels.machine import transforming
+from neuropil.dynamics.kernels.sequence import LastDerivative, one_call_each, remember_signatures
 
 _TEXT = """import numpy as np
 
@@ -74,7 +75,7 @@ def _table(name: str, x: Tensor, weight: Tensor, y: Tensor) -> Table:
     width = _ROWS if name == "product" else -(-length // torch.get_num_threads())
     dtype = DTYPES[x.dtype]
     sizes = (-(-length // width), *x.shape, weight.shape[1], 1, 1, 1, 1, width)
-    return compiled(_text(dtype), name, _ARRAYS, dtype)(sizes, [x, weight, y])
+    return Table(compiled(_text(dtype), name, _ARRAYS), sizes, [x, weight, y])
 
 
 def event_product(x: Tensor, weight: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ def event_product(x: Tensor, weight: Tensor) -> Tensor:
     What is 0 adds nothing, also to a weight that is not finite. Differentiable once in both; the gradient of ``x`` is a dense product.
     """
     dense = bool(available()) or len(weight) < _NARROW or x.device.type != "cpu" or x.dtype not in DTYPES or x.dtype != weight.dtype
-    if dense or torch.compiler.is_compiling() or torch.is_autocast_enabled(x.device.type) or torch.autograd.forward_ad._current_level >= 0:
+    if dense or transforming() or torch.is_autocast_enabled(x.device.type):
         return x @ weight.mT
     y: Tensor = _Product.apply(x, weight)  # type: ignore[no-untyped-call]
     return y
@@ -113,10 +114,10 @@ class _Product(torch.autograd.Function):
     def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor, weight: Tensor) -> tuple[Tensor, int]:
         if in_dims[1] is None:
             return _Product.apply(x.movedim(in_dims[0], 0), weight), 0  # type: ignore[no-untyped-call]
-        return _each(_Product, info.batch_size, in_dims, x, weight), 0
+        return torch.stack(one_call_each(_Product, info.batch_size, in_dims, (x, weight))), 0
 
 
-class _Outer(torch.autograd.Function):
+class _Outer(LastDerivative):
     """``(x [..., N], gy [..., M]) -> gradient of the weight [M, N]``."""
 
     @staticmethod
@@ -128,22 +129,8 @@ class _Outer(torch.autograd.Function):
         return weight.mT
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """Nothing is kept: there is no second derivative."""
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise RuntimeError(FIRST_ONLY)
-
-    @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], x: Tensor, gy: Tensor) -> tuple[Tensor, int]:
-        return _each(_Outer, info.batch_size, in_dims, x, gy), 0
-
-
-def _each(function: Any, size: int, dims: tuple[int | None, ...], *tensors: Tensor) -> Tensor:
-    """One call for each place along the mapped axis."""
-    taken = ([one if dim is None else one.select(dim, k) for one, dim in zip(tensors, dims, strict=True)] for k in range(size))
-    return torch.stack([function.apply(*each) for each in taken])
+        return torch.stack(one_call_each(_Outer, info.batch_size, in_dims, (x, gy))), 0
 
 
 remember_signatures(_Product, _Outer)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from neuropil.dynamics.kernels.layout import DTYPES, every
-from neuropil.dynamics.kernels.machine import COMPILERS, missing
+from neuropil.dynamics.kernels.machine import COMPILERS, missing, transforming
 from neuropil.dynamics.kernels.sequence import SequenceFunction
 from neuropil.dynamics.kernels.trace import Traced, Untraceable, own_by_name, trace
 
@@ -109,10 +109,8 @@ def kernel_for(cell: Any, x: Tensor, s: Any) -> Kernel | str:
     own = tuple(tensor for _, tensor in own_by_name(cell))
     if any(tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) != x.shape[-1]) for tensor in own):
         return "a parameter is neither one number nor one a neuron"
-    if torch.compiler.is_compiling():
-        return "torch is compiling the model itself"
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "kernels have no forward-mode derivative"
+    if reason := transforming():
+        return reason
     try:
         return Kernel(equation(cell), own, COMPILERS[x.device.type])
     except Untraceable as reason_not:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from neuropil.dynamics.kernels import compiled, launched
@@ -19,7 +20,7 @@ COMPILERS = {"cpu": "Numba", "cuda": "Triton"}
 """What compiles kernels for a kind of device."""
 
 
-class Runs(Protocol):
+class Bound(Protocol):
     """A kernel with its arguments."""
 
     def run(self) -> None:
@@ -38,6 +39,13 @@ def missing(device: str) -> str:
     return compiled.available() if COMPILERS[device] == "Numba" else launched.available()
 
 
+def transforming() -> str:
+    """What torch does with the model at this moment that kernels cannot take part in, in words; an empty string for nothing."""
+    if torch.compiler.is_compiling():
+        return "torch is compiling the model itself"
+    return "kernels have no forward-mode derivative" if torch.autograd.forward_ad._current_level >= 0 else ""
+
+
 @lru_cache(maxsize=256)
 def text(traced: Traced, learnable: tuple[str, ...], dtype: str, shared: Shared | None = None, compiler: str = "Numba") -> str:
     """The kernels' text, with gradients for ``learnable``."""
@@ -52,7 +60,7 @@ class Machine(NamedTuple):
     features: int
     replicas: int
 
-    def forwards(self, every: int, x: Tensor, states: Sequence[Tensor], y: Tensor, kept: Sequence[Tensor]) -> Runs:
+    def forwards(self, every: int, x: Tensor, states: Sequence[Tensor], y: Tensor, kept: Sequence[Tensor]) -> Bound:
         """From ``x`` [T, M] and ``states`` [M] make ``y`` [T, M] and the last ``states``; ``kept`` [K, M], if K > 0, get those before each ``every``-th moment."""
         traced = self.traced.learning(())
         c = Coefficients.of(traced.forward, self.own, x.dtype, self.replicas)
@@ -64,8 +72,9 @@ class Machine(NamedTuple):
         place = Place.of(x.shape[1], self.features, replicas=max(self.replicas, 1))
         s, _, keeping, _, c_names, _ = names(traced)
         kinds = _kinds((("x",), "time"), (s, "neurons"), (("y",), "time"), (keeping, "kept"), (c_names, "neurons"))
-        kernel = compiled.compiled(text(traced, (), DTYPES[x.dtype], shared), "forward", kinds, DTYPES[x.dtype])
-        return kernel((place.total, *x.shape, len(kept[0]), every, *place[:4]), [x, *states, y, *kept, *c.laid_out(place.period)])
+        kernel = compiled.compiled(text(traced, (), DTYPES[x.dtype], shared), "forward", kinds)
+        arrays = [x, *states, y, *kept, *c.laid_out(place.period)]
+        return compiled.Table(kernel, (place.total, *x.shape, len(kept[0]), every, *place[:4]), arrays)
 
     def backwards(
         self,
@@ -77,7 +86,7 @@ class Machine(NamedTuple):
         gs: Sequence[Tensor],
         gx: Tensor,
         sums: Sequence[Tensor],
-    ) -> Runs:
+    ) -> Bound:
         """From ``kept`` and the gradients ``gy`` [T, M], ``gs`` [M] make ``gx`` [T, M], the first states' ``gs``, and add those of ``learnable`` to ``sums`` [M]."""
         traced = self.traced.learning(learnable)
         c, b = (Coefficients.of(side, self.own, x.dtype, self.replicas) for side in (traced.forward, traced.backward))
@@ -92,9 +101,9 @@ class Machine(NamedTuple):
             (("x",), "time"), (keeping, "kept"), (("gy",), "time"), (gs_names, "neurons"), (("gx",), "time"),
             (own_names, "neurons"), (c_names, "neurons"), (b_names, "neurons"),
         )  # fmt: skip
-        kernel = compiled.compiled(text(traced, learnable, DTYPES[x.dtype], (c.shared, b.shared)), "backward", kinds, DTYPES[x.dtype])
+        kernel = compiled.compiled(text(traced, learnable, DTYPES[x.dtype], (c.shared, b.shared)), "backward", kinds)
         arrays = [x, *kept, gy, *gs, gx, *sums, *c.laid_out(place.period), *b.laid_out(place.period)]
-        return kernel((place.total, *x.shape, len(kept[0]), every, *place[:4]), arrays)
+        return compiled.Table(kernel, (place.total, *x.shape, len(kept[0]), every, *place[:4]), arrays)
 
     def _sizes(self, x: Tensor, every: int) -> tuple[int, ...]:
         """What ``emit_triton.SIZES`` names."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from neuropil.dynamics.kernels.fused import Kernel
 from neuropil.dynamics.kernels.layout import empty, flat
-from neuropil.dynamics.kernels.sequence import FIRST_ONLY, KEPT_NOTHING, PLAIN, as_machine, gathered, learned, remember_signatures, vmap
+from neuropil.dynamics.kernels.sequence import KEPT_NOTHING, PLAIN, LastDerivative, as_machine, gathered, learned, remember_signatures, vmap
 from neuropil.dynamics.kernels.trace import Traced
 
 
@@ -93,7 +93,7 @@ class _Recurrent(torch.autograd.Function):
         return vmap(_Recurrent, info.batch_size, in_dims, inputs, (1, *(0,) * (1 + count)), (1, *(0,) * count, *(1,) * count))
 
 
-class _RecurrentBackward(torch.autograd.Function):
+class _RecurrentBackward(LastDerivative):
     """``(traced, learnable, every, replicas, x, y, output, gy, *g_states, *kept, weight, *own) -> (gx, *of the first states, *of learnable [..., N])``."""
 
     @staticmethod
@@ -137,14 +137,6 @@ class _RecurrentBackward(torch.autograd.Function):
                 table.put(2 + 2 * count, gx[t])
                 table.run()
         return (gx, *first, *sums)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        """Nothing is kept: there is no second derivative."""
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise RuntimeError(FIRST_ONLY)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:

@@ -15,7 +15,6 @@ from neuropil.dynamics.kernels.machine import Machine
 PLAIN = 4
 """How many arguments before the tensors."""
 KEPT_NOTHING = "This sequence ran without gradients and kept no states to go back from; run it again with gradients enabled."
-FIRST_ONLY = "Kernels have first derivatives only; use(backend='torch') has all, step by step."
 
 
 def as_machine(traced: Any, replicas: int, x: Tensor, own: Sequence[Tensor]) -> Machine:
@@ -73,7 +72,20 @@ class SequenceFunction(torch.autograd.Function):
         return vmap(SequenceFunction, info.batch_size, in_dims, inputs, axes, (1, *(0,) * count, *(1,) * count))
 
 
-class _Backward(torch.autograd.Function):
+class LastDerivative(torch.autograd.Function):
+    """Base of the functions that are a derivative and have none of their own."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Nothing is kept: there is no second derivative."""
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        """Refuse."""
+        raise RuntimeError("Kernels have first derivatives only; use(backend='torch') has all, step by step.")
+
+
+class _Backward(LastDerivative):
     """``(traced, learnable, every, replicas, x, gy, *g_states, *kept, *own) -> (gx, *gradients of the first states, *of learnable [..., N])``."""
 
     @staticmethod
@@ -91,14 +103,6 @@ class _Backward(torch.autograd.Function):
             back = [one.view(-1) for one in first], gx.view(moments, -1), [one.view(-1) for one in sums]
             as_machine(traced, replicas, x, own).backwards(learnable, every, *given, *back).run()
         return (gx, *first, *sums)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        """Nothing is kept: there is no second derivative."""
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        raise RuntimeError(FIRST_ONLY)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Any, Any]:
@@ -149,12 +153,16 @@ def vmap(
             plain, own = (*plain[:-1], size), [_moved(one, dim, 0, size) for one, dim in zip(own, own_dims, strict=True)]
         results = function.apply(*plain, *moved, *own)
         return results, out[: len(results)]
-    calls = [
-        function.apply(*plain, *(one if dim is None else one.select(dim, place) for one, dim in zip(tensors, where, strict=True)))
+    results = tuple(torch.stack(parts) for parts in zip(*one_call_each(function, size, dims, inputs), strict=True))
+    return results, (0,) * len(results)
+
+
+def one_call_each(function: Any, size: int, dims: Sequence[int | None], inputs: Sequence[Any]) -> list[Any]:
+    """Call a function for each place along the mapped axis of its inputs."""
+    return [
+        function.apply(*(one if dim is None else one.select(dim, place) for one, dim in zip(inputs, dims, strict=True)))
         for place in range(size)
     ]
-    results = tuple(torch.stack(parts) for parts in zip(*calls, strict=True))
-    return results, (0,) * len(results)
 
 
 def _moved(tensor: Tensor, dim: int | None, axis: int, size: int) -> Tensor:
