@@ -1,0 +1,159 @@
+"""Commands that conduct a study: run, tune, register, refresh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuropil.atlas.errors import AtlasError
+from neuropil.cli.common import CORES, Budget, Jobs, Slug, app, err, escaped, load_digests, out, read_seeds, tell_moved
+
+NO_VERDICT = 3
+"""The exit code of a reporting run that finished and whose verdict was withheld (dose, gate, lesion, match, power)."""
+
+
+@app.command()
+def run(
+    slug: Slug,
+    budget: Budget = "desk",
+    seeds: Annotated[
+        str | None, typer.Option(help="Explore with these seeds, as 0:10 or 3,5,8; no verdict. Default: the registered ones.")
+    ] = None,
+    arms: Annotated[str | None, typer.Option(help="Explore with these arms only, as a,b.")] = None,
+    jobs: Jobs = CORES,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.", metavar="FILE", dir_okay=False)] = None,
+) -> None:
+    """Run a study. Finished cells are never run again; Ctrl-C loses nothing."""
+    from neuropil.atlas.conduct.loading import budget_settings, find, settings
+    from neuropil.atlas.conduct.run import run as run_study
+    from neuropil.atlas.conduct.store import Store
+    from neuropil.atlas.files import write_json
+    from neuropil.atlas.terminal import progress, summary
+
+    source = find(slug)
+    study = source.load()
+    budget_settings(study, budget)
+    chosen = None if arms is None else [arm.strip() for arm in arms.split(",")]
+    for arm in chosen or ():
+        settings(study, arm, {})
+    if json_file is not None and not json_file.parent.is_dir():
+        raise AtlasError(f"--json names {json_file}, and the folder {json_file.parent} does not exist; make it first.")
+    store = Store()
+    with progress(err, f"{study.slug} {budget}") as watch:
+        result = run_study(
+            source,
+            study,
+            budget,
+            digests=load_digests(study, budget, "smoke"),
+            store=store,
+            seeds=read_seeds(seeds),
+            arms=chosen,
+            jobs=jobs,
+            watch=watch,
+        )
+    tell_moved(store)
+    for block in summary(result):
+        out.print(block)
+    if json_file is not None:
+        write_json(json_file, result)
+    if result["verdict"] is None:
+        out.print("[dim]A verdict comes from a registered run only: `neuropil register --help`.[/dim]")
+    else:
+        out.print(f"Written to {source.folder}; read it with `neuropil report {source.reference}`, and commit it.")
+        if result["verdict"]["withheld"]:
+            raise typer.Exit(NO_VERDICT)
+
+
+@app.command()
+def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
+    """Tune every arm on one grid (seeds 1000 and above), and measure the spread that the number of seeds follows from."""
+    from neuropil.atlas.conduct.loading import find
+    from neuropil.atlas.conduct.registration import power_of
+    from neuropil.atlas.conduct.result import fingerprint
+    from neuropil.atlas.conduct.run import smoke
+    from neuropil.atlas.conduct.store import Store
+    from neuropil.atlas.conduct.tuning import tune as tune_study
+    from neuropil.atlas.terminal import progress
+
+    source = find(slug)
+    study = source.load()
+    digests, store = load_digests(study, budget, "smoke"), Store()
+    with progress(err, f"{study.slug} tuning") as watch:
+        print_of_code = fingerprint(study, smoke(source, study, digests=digests, store=store))
+        record = tune_study(source, study, budget, digests=digests, fingerprint=print_of_code, store=store, jobs=jobs, watch=watch)
+    tell_moved(store)
+    for arm, point in record["chosen"].items():
+        out.print(f"{arm}: " + ", ".join(f"{name} {value:g}" for name, value in point.items()))
+    for spread in power_of(study, record, budget)[1]["contrasts"]:
+        out.print(f"{spread['contrast']}: spread {spread['spread']:.4g}, {spread['n']} seeds for {spread['power']:.0%} power")
+    for edge in record["edges"]:
+        out.print(f"[red]optimum at the grid's edge[/red] {escaped(edge)}: widen the grid, tune again")
+    out.print(f"Written to {source.folder / 'tuning.json'}. Next: `neuropil register {slug} --budget {budget}`.")
+    if record["edges"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def register(
+    slug: Slug,
+    budget: Budget = "desk",
+    amend: Annotated[
+        str, typer.Option(help="Why the study changes after a look; gives it a new block of seeds, both results stay.", metavar="REASON")
+    ] = "",
+) -> None:
+    """Freeze contrasts, delta, n, arms, budget, tuning and data; the reporting seeds follow from the hash. Commit before you run."""
+    from neuropil.atlas.conduct.checks import audit
+    from neuropil.atlas.conduct.loading import budget_settings, find
+    from neuropil.atlas.conduct.registration import path_of
+    from neuropil.atlas.conduct.registration import register as register_study
+    from neuropil.atlas.conduct.result import fingerprint
+    from neuropil.atlas.conduct.run import smoke
+    from neuropil.atlas.conduct.store import Store
+
+    source = find(slug)
+    study = source.load()
+    budget_settings(study, budget)
+    digests = load_digests(study, budget, "smoke")
+    smoked = smoke(source, study, digests=digests, store=Store())
+    off = next(check for check in audit(study, smoked, smoked, "smoke") if check.name == "off")
+    made = register_study(
+        source, study, budget, digests=digests, fingerprint=fingerprint(study, smoked), off_passed=bool(off.passed), amend=amend
+    )
+    out.print(
+        f"Registration {made.number} of {study.slug}: {len(made.seeds)} seeds, power {made.power['reached']:.0%} at delta, hash {made.hash[:12]}."
+    )
+    if made.descriptive:
+        out.print("Under 80 % power at the cap of seeds: this study will be *descriptive*, figures and no verdict.")
+    path = path_of(source.folder, made.number)
+    out.print(f"Now commit {path.parent} (git add, git commit), then `neuropil run {slug} --budget {budget}`.")
+
+
+@app.command()
+def refresh(
+    slugs: Annotated[list[str] | None, typer.Argument(help="Slugs; all implemented studies by default.", metavar="[SLUG...]")] = None,
+    jobs: Jobs = CORES,
+    dry: Annotated[bool, typer.Option("--dry", help="Only say what would be run.")] = False,
+) -> None:
+    """Carry results whose code changed without moving a number, run what is registered and pending (cheapest first), name what is stale."""
+    from neuropil.atlas.catalogue import rows, study_path
+    from neuropil.atlas.conduct.loading import Source, find
+    from neuropil.atlas.conduct.refresh import refresh as refresh_one
+    from neuropil.atlas.conduct.registration import read
+    from neuropil.atlas.conduct.store import Store
+
+    sources = [find(slug) for slug in slugs] if slugs else [Source(row.slug, file) for row in rows() if (file := study_path(row.slug))]
+    store = Store()
+    found = sorted(
+        (refresh_one(source, digests=lambda s: load_digests(s.load(), "smoke"), store=store) for source in sources),
+        key=lambda each: each.seconds,
+    )
+    for each in found:
+        out.print(f"{each.source.slug}: {each.state} ({escaped(each.said)})", soft_wrap=True)
+    for each in found:
+        if each.state == "pending" and not dry:
+            out.rule(each.source.slug, align="left")
+            run(each.source.reference, budget=read(each.source.folder).budget, jobs=jobs, seeds=None, arms=None, json_file=None)
+    if any(each.state == "stale" for each in found):
+        raise typer.Exit(1)

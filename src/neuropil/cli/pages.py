@@ -1,0 +1,95 @@
+"""Commands that write pages: a study's report, the tour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neuropil.atlas.errors import AtlasError
+from neuropil.cli.common import CORES, Jobs, Slug, app, err, load_digests, out, row_of
+
+if TYPE_CHECKING:
+    from neuropil.atlas.conduct.loading import Source
+    from neuropil.atlas.study import Study
+
+
+@app.command()
+def report(
+    slug: Slug,
+    out_file: Annotated[Path | None, typer.Option("--out", help="Where to write the page.", metavar="FILE.html", dir_okay=False)] = None,
+    from_json: Annotated[
+        Path | None, typer.Option("--from", help="A result written by `run --json` instead of the committed one.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Write a study's page: one HTML file that needs no network."""
+    from neuropil.atlas.conduct.loading import find
+    from neuropil.atlas.files import read_json
+    from neuropil.atlas.index import latest_result
+    from neuropil.atlas.pages.report import write
+
+    source = find(slug)
+    result = read_json(from_json) if from_json else latest_result(source.folder)
+    if result is None:
+        raise AtlasError(
+            f"{slug} has no committed result; run it with `neuropil run {slug} --budget glance --json FILE`, then `neuropil report {slug} --from FILE`."
+        )
+    target = out_file or Path("reports") / f"{source.slug}.html"
+    write(target, _page(source, source.load(), result))
+    out.print(f"{target.resolve()}", soft_wrap=True)
+
+
+@app.command()
+def tour(
+    out_file: Annotated[Path, typer.Option("--out", help="Where to write the page.", metavar="FILE.html", dir_okay=False)] = Path(
+        "reports/tour.html"
+    ),
+    jobs: Jobs = CORES,
+    most: Annotated[int, typer.Option(min=1, help="How many studies at most.")] = 8,
+) -> None:
+    """Run the glance of up to eight studies on data that installed packages carry, and write a page about them."""
+    from neuropil.atlas.catalogue import rows, study_path
+    from neuropil.atlas.conduct.loading import Source
+    from neuropil.atlas.conduct.run import run as run_study
+    from neuropil.atlas.conduct.store import Store
+    from neuropil.atlas.index import latest_result
+    from neuropil.atlas.pages.report import render_tour, write
+    from neuropil.atlas.terminal import progress, summary
+    from neuropil.data import packaged
+
+    sources = [Source(row.slug, file) for row in rows() if (file := study_path(row.slug))]
+    studies = [(source, source.load()) for source in sources]
+    chosen = [(source, study) for source, study in studies if all(packaged(name) for name in study.data.get("glance", ()))][:most]
+    if not chosen:
+        raise AtlasError("No implemented study has data in the installed packages; install some with `pip install 'neuropil[atlas]'`.")
+    out.print(f"A glance at {len(chosen)} studies: mechanism and control, three seeds, no verdict. The first takes a moment to start.")
+    store, shown = Store(), []
+    for position, (source, study) in enumerate(chosen, 1):
+        with progress(err, f"{position} of {len(chosen)} · {source.slug}") as watch:
+            result = run_study(source, study, "glance", digests=load_digests(study, "glance"), store=store, jobs=jobs, watch=watch)
+        out.rule(f"{source.slug}", align="left")
+        for block in summary(result):
+            out.print(block)
+        shown.append((result, study, row_of(source.slug), latest_result(source.folder)))
+    write(out_file, render_tour(shown))
+    out.print(f"The page: {out_file.resolve()}", soft_wrap=True)
+
+
+def _page(source: Source, study: Study, result: dict[str, Any]) -> str:
+    from neuropil.atlas.catalogue import cite as entry
+    from neuropil.atlas.conduct.ledger import Ledger
+    from neuropil.atlas.files import read_json
+    from neuropil.atlas.pages.report import render
+
+    row = row_of(source.slug)
+    tuning, remarks = source.folder / "tuning.json", source.folder / "remarks.md"
+    return render(
+        result,
+        study=study,
+        row=row,
+        bibtex=entry(source.slug) if row else "",
+        ledger=Ledger(source.folder).entries(),
+        tuning=read_json(tuning).get(result["budget"]["name"]) if tuning.exists() else None,
+        remarks=" ".join(remarks.read_text(encoding="utf-8").split()) if result["verdict"] and remarks.exists() else "",
+    )
