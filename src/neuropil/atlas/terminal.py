@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as Grid
 from rich.text import Text
 
-from neuropil.atlas.conduct.cells import Done, Watcher
+from neuropil.atlas.conduct.execute import Done, Watcher
 
 STYLES = {
     "supported": "bold green",

@@ -27,6 +27,7 @@ def run(
 ) -> None:
     """Run a study. Finished cells are never run again; Ctrl-C loses nothing."""
     from neuropil.atlas.conduct.loading import budget_settings, find, settings
+    from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.run import run as run_study
     from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.files import write_json
@@ -50,7 +51,7 @@ def run(
             store=store,
             seeds=read_seeds(seeds),
             arms=chosen,
-            jobs=jobs,
+            on=Local(jobs),
             watch=watch,
         )
     tell_moved(store)
@@ -70,6 +71,7 @@ def run(
 def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
     """Tune every arm on one grid (seeds 1000 and above), and measure the spread that the number of seeds follows from."""
     from neuropil.atlas.conduct.loading import find
+    from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.registration import power_of
     from neuropil.atlas.conduct.result import fingerprint
     from neuropil.atlas.conduct.run import smoke
@@ -82,7 +84,7 @@ def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
     digests, store = load_digests(study, budget, "smoke"), Store()
     with progress(err, f"{study.slug} tuning") as watch:
         print_of_code = fingerprint(study, smoke(source, study, digests=digests, store=store))
-        record = tune_study(source, study, budget, digests=digests, fingerprint=print_of_code, store=store, jobs=jobs, watch=watch)
+        record = tune_study(source, study, budget, digests=digests, fingerprint=print_of_code, store=store, on=Local(jobs), watch=watch)
     tell_moved(store)
     for arm, point in record["chosen"].items():
         out.print(f"{arm}: " + ", ".join(f"{name} {value:g}" for name, value in point.items()))

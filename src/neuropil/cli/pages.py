@@ -51,6 +51,7 @@ def tour(
     """Run the glance of up to eight studies on data that installed packages carry, and write a page about them."""
     from neuropil.atlas.catalogue import rows, study_path
     from neuropil.atlas.conduct.loading import Source
+    from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.run import run as run_study
     from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.index import latest_result
@@ -67,7 +68,7 @@ def tour(
     store, shown = Store(), []
     for position, (source, study) in enumerate(chosen, 1):
         with progress(err, f"{position} of {len(chosen)} · {source.slug}") as watch:
-            result = run_study(source, study, "glance", digests=load_digests(study, "glance"), store=store, jobs=jobs, watch=watch)
+            result = run_study(source, study, "glance", digests=load_digests(study, "glance"), store=store, on=Local(jobs), watch=watch)
         out.rule(f"{source.slug}", align="left")
         for block in summary(result):
             out.print(block)

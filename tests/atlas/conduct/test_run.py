@@ -9,6 +9,7 @@ import pytest
 
 from neuropil.atlas import AtlasError
 from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.local import Local
 from neuropil.atlas.conduct.refresh import refresh
 from neuropil.atlas.conduct.registration import read
 from neuropil.atlas.files import alone, write_result
@@ -140,9 +141,9 @@ def test_changed_code_is_carried_where_its_fingerprint_holds_and_stale_where_it_
 
 
 def test_results_do_not_depend_on_the_number_of_workers(bench):
-    one = bench.run("desk", seeds=range(6), jobs=1)
+    one = bench.run("desk", seeds=range(6), on=Local(1))
     bench.store.root = bench.folder / "other cells"
-    two = bench.run("desk", seeds=range(6), jobs=3)
+    two = bench.run("desk", seeds=range(6), on=Local(3))
     assert stable(one) == stable(two)
     assert one["verdict"] is None
     assert one["exploratory"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neuropil.atlas.conduct.cells import Watcher, compute, plan, table
 from neuropil.atlas.conduct.checks import refuse_nan
+from neuropil.atlas.conduct.execute import Executor, Watcher, compute
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, tuned
+from neuropil.atlas.conduct.local import ONE_PROCESS
+from neuropil.atlas.conduct.plan import plan, table
 from neuropil.atlas.conduct.registration import check_current, read, require_committed
 from neuropil.atlas.conduct.result import assemble, per_seed_csv
 from neuropil.atlas.conduct.store import Store
@@ -28,7 +30,7 @@ def run(
     store: Store,
     seeds: Sequence[int] | None = None,
     arms: Sequence[str] | None = None,
-    jobs: int = 1,
+    on: Executor = ONE_PROCESS,
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
     """Run a study and give its result as plain data.
@@ -43,16 +45,16 @@ def run(
     if seeds is None and budget not in ("smoke", "glance"):
         if arms is not None:
             raise AtlasError("A reporting run takes all arms; give --seeds 0:10 beside --arms to explore.")
-        return _report(source, study, budget, digests, store, jobs, watch)
+        return _report(source, study, budget, digests, store, on, watch)
     default = {"smoke": [0], "glance": [0, 1, 2]}.get(budget, [0])
     wanted = list(arms) if arms is not None else default_arms(study, budget)
-    found, seconds = _measure(source, study, budget, wanted, list(seeds if seeds is not None else default), digests, store, jobs, watch)
+    found, seconds = _measure(source, study, budget, wanted, list(seeds if seeds is not None else default), digests, store, on, watch)
     return assemble(source, study, budget, found, seconds, None, digests, None)
 
 
 def smoke(source: Source, study: Study, *, digests: Mapping[str, str], store: Store, watch: Watcher | None = None) -> Table:
     """Run one smoke cell of every arm at seed 0: what the off check and the fingerprint are made of."""
-    found, _ = _measure(source, study, "smoke", list(study.arms), [0], digests, store, 1, watch)
+    found, _ = _measure(source, study, "smoke", list(study.arms), [0], digests, store, ONE_PROCESS, watch)
     return found
 
 
@@ -75,20 +77,20 @@ def _measure(
     seeds: list[int],
     digests: Mapping[str, str],
     store: Store,
-    jobs: int,
+    on: Executor,
     watch: Watcher | None,
 ) -> tuple[Table, dict[str, list[float]]]:
     chosen = tuned(source, study, budget)
     cells = plan(source, study, budget, arms, seeds, chosen=chosen, digests=digests)
     alone = any(contrast.on in study.timed for contrast in study.contrasts)
-    compute(source, cells, store, jobs=jobs, alone=alone and budget != "smoke", watch=watch)
+    compute(source, cells, store, on=on, alone=alone and budget != "smoke", watch=watch)
     found, seconds = table(cells, store, arms, seeds)
     refuse_nan(found)
     return found, seconds
 
 
 def _report(
-    source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, jobs: int, watch: Watcher | None
+    source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, on: Executor, watch: Watcher | None
 ) -> dict[str, Any]:
     registration = read(source.writable())
     if registration.budget != budget:
@@ -101,7 +103,7 @@ def _report(
     facts = {"registration": registration.number, "code": registration.code, "budget": budget, "seeds": len(registration.seeds)}
     ledger.append("started", **facts)
     try:
-        found, seconds = _measure(source, study, budget, default_arms(study, budget), registration.seeds, digests, store, jobs, watch)
+        found, seconds = _measure(source, study, budget, default_arms(study, budget), registration.seeds, digests, store, on, watch)
         smoked = smoke(source, study, digests=digests, store=store)
         result = assemble(source, study, budget, found, seconds, smoked, digests, registration)
     except InterruptionError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ class Store:
 
     def put(self, key: str, payload: dict[str, Any]) -> None:
         """Write a finished cell; raise ``AtlasError`` where the disk is full, leaving nothing behind."""
-        import json
-
         write_text(self.path(key), json.dumps({"key": key, "sha256": sha256(payload), "payload": payload}, allow_nan=False))
+        self.failed(key).unlink(missing_ok=True)
+
+    def failed(self, key: str) -> Path:
+        """Say where the traceback of the cell with this key lies if it failed when it was last run."""
+        return self.root / "failed" / f"{key}.txt"
+
+    def mark_failed(self, key: str, sentence: str, traceback: str) -> None:
+        """Keep what a failed cell said; it is run again by the next run that asks for it."""
+        write_text(self.failed(key), f"{sentence}\n\n{traceback}")

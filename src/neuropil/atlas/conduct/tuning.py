@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from neuropil.atlas.conduct.cells import Watcher, compute, plan, table
+from neuropil.atlas.conduct.execute import Executor, Watcher, compute
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.local import ONE_PROCESS
+from neuropil.atlas.conduct.plan import plan, table
 from neuropil.atlas.conduct.registration import keep_history, rule_of
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.files import alone, read_json, sha256, write_json
@@ -26,7 +28,7 @@ def tune(
     digests: Mapping[str, str],
     fingerprint: dict[str, dict[str, float]],
     store: Store,
-    jobs: int = 1,
+    on: Executor = ONE_PROCESS,
     watch: Watcher | None = None,
 ) -> dict[str, Any]:
     """Search the grid for every tuned arm, measure the spread of the primary differences, write ``tuning.json``, and give its new record.
@@ -36,11 +38,11 @@ def tune(
     path = source.writable() / "tuning.json"
     with alone(source.folder, "tuning"):
         keep_history(source.folder)
-        trials, chosen, edges, followed = _search(source, study, budget, digests, store, jobs, watch)
+        trials, chosen, edges, followed = _search(source, study, budget, digests, store, on, watch)
         spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
         arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
         cells = plan(source, study, budget, arms, spread_seeds, chosen=followed, digests=digests)
-        compute(source, cells, store, jobs=jobs, watch=watch)
+        compute(source, cells, store, on=on, watch=watch)
         measured, _ = table(cells, store, arms, spread_seeds)
         values: dict[str, dict[str, list[float]]] = {}
         for contrast in study.primaries:
@@ -67,7 +69,7 @@ def tune(
 
 
 def _search(
-    source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, jobs: int, watch: Watcher | None
+    source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, on: Executor, watch: Watcher | None
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]], list[str], dict[str, dict[str, float]]]:
     if study.tune is None:
         return [], {}, [], {}
@@ -78,7 +80,7 @@ def _search(
         plan(source, study, budget, rule.arms, rule.seeds, chosen=dict.fromkeys(rule.arms, point), digests=digests, overrides=rule.budget)
         for point in points
     ]
-    compute(source, [cell for cells in laid for cell in cells], store, jobs=jobs, watch=watch)
+    compute(source, [cell for cells in laid for cell in cells], store, on=on, watch=watch)
     higher = study.metrics[rule.on].better == "higher"
     trials: list[dict[str, Any]] = []
     chosen: dict[str, dict[str, float]] = {}
