@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
-from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.loading import Origin
 from neuropil.atlas.conduct.plan import Cell
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.conduct.work import Failure
@@ -30,7 +30,7 @@ Watcher = Callable[[Done], None]
 class Executor(Protocol):
     """Somewhere to run cells: processes of this machine, a scheduler's workers."""
 
-    def run(self, source: Source, cells: Sequence[Cell], store: Store, *, alone: bool) -> Generator[tuple[Cell, Failure | None]]:
+    def run(self, source: Origin, cells: Sequence[Cell], store: Store, *, alone: bool) -> Generator[tuple[Cell, Failure | None]]:
         """Run the cells (one at a time where ``alone``) and yield each when its payload lies in the store, or with what failed.
 
         Raises ``AtlasError`` where no more cells can be run (a dead worker, an unreachable scheduler); what was yielded is kept. When it is
@@ -40,7 +40,7 @@ class Executor(Protocol):
 
 
 def compute(
-    source: Source, cells: Sequence[Cell], store: Store, *, on: Executor, alone: bool = False, watch: Watcher | None = None
+    source: Origin, cells: Sequence[Cell], store: Store, *, on: Executor, alone: bool = False, watch: Watcher | None = None
 ) -> None:
     """Run the cells that the store lacks; every finished one is kept, whatever happens to the others.
 

@@ -6,14 +6,64 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from neuropil.atlas.catalogue import row, study_path
 from neuropil.atlas.conduct.fingerprint import code_hash
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE, read_json, results_folder
+from neuropil.atlas.outcome import Outcome
+from neuropil.atlas.seeds import Seed
 from neuropil.atlas.study import Settings, Study
+
+
+class Experiment(Protocol):
+    """What is cut into cells and run: a study, or a task of a board."""
+
+    @property
+    def slug(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def arms(self) -> Mapping[str, Mapping[str, Any]]:
+        """The settings of every arm."""
+        ...
+
+    @property
+    def budgets(self) -> Mapping[str, Mapping[str, Any]]:
+        """The settings of every budget."""
+        ...
+
+    @property
+    def data(self) -> Mapping[str, tuple[str, ...]]:
+        """The data sets of every budget."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """How many seeds are computed together."""
+        ...
+
+    def compute(self, arm: Settings, budget: Settings, seeds: Sequence[Seed]) -> list[Outcome]:
+        """Run the trial for these seeds."""
+        ...
+
+
+class Origin(Hashable, Protocol):
+    """Where an experiment is written; travels to workers, which load it there."""
+
+    @property
+    def code(self) -> str:
+        """The hash of its code."""
+        ...
+
+    def load(self) -> Experiment:
+        """Import it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -122,14 +172,14 @@ def tuned(source: Source, study: Study, budget: str) -> dict[str, dict[str, floa
     }
 
 
-def settings(study: Study, arm: str, chosen: dict[str, dict[str, float]]) -> Settings:
+def settings(study: Experiment, arm: str, chosen: dict[str, dict[str, float]]) -> Settings:
     """Give an arm's settings with what tuning chose put over them; raise ``AtlasError`` for an arm the study lacks."""
     if arm not in study.arms:
         raise AtlasError(f"{study.slug} has no arm {arm!r}; its arms are {', '.join(study.arms)}.")
     return Settings(arm, {**study.arms[arm], **chosen.get(arm, {})})
 
 
-def budget_settings(study: Study, budget: str) -> Settings:
+def budget_settings(study: Experiment, budget: str) -> Settings:
     """Give a budget's settings; raise ``AtlasError`` where the study has no such budget."""
     if budget not in study.budgets:
         raise AtlasError(f"{study.slug} has no budget {budget!r}; it has {', '.join(study.budgets)}.")

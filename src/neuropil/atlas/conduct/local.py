@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.loading import Origin
 from neuropil.atlas.conduct.plan import Cell
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.conduct.work import ONE_THREAD, Failure, work
@@ -27,7 +27,7 @@ class Local:
 
     jobs: int = 1
 
-    def run(self, source: Source, cells: Sequence[Cell], store: Store, *, alone: bool) -> Generator[tuple[Cell, Failure | None]]:
+    def run(self, source: Origin, cells: Sequence[Cell], store: Store, *, alone: bool) -> Generator[tuple[Cell, Failure | None]]:
         """Yield each cell when it is in the store, or with its failure; the workers write, so that a killed parent loses no finished cell."""
         workers = 1 if alone else max(1, min(self.jobs, len(cells)))
         context = multiprocessing.get_context("spawn")
@@ -52,7 +52,7 @@ ONE_PROCESS = Local()
 """One worker process."""
 
 
-def _work(source: Source, cell: Cell, root: Path) -> Failure | None:
+def _work(source: Origin, cell: Cell, root: Path) -> Failure | None:
     payload = work(source, cell)
     if isinstance(payload, Failure):
         return payload

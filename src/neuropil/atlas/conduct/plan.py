@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from neuropil.atlas.conduct.loading import Source, budget_settings, settings
+from neuropil.atlas.conduct.loading import Experiment, Origin, budget_settings, settings
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import sha256
 from neuropil.atlas.outcome import Table, decode
-from neuropil.atlas.study import Settings, Study
+from neuropil.atlas.study import Settings
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def versions() -> dict[str, str]:
 
 
 def plan(
-    source: Source,
-    study: Study,
+    source: Origin,
+    study: Experiment,
     budget: str,
     arms: Sequence[str],
     seeds: Sequence[int],

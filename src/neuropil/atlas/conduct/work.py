@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.loading import Experiment, Origin
 from neuropil.atlas.conduct.plan import Cell
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.outcome import encode
 from neuropil.atlas.seeds import Seed
-from neuropil.atlas.study import Study
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
@@ -30,7 +29,7 @@ class Failure:
     traceback: str
 
 
-def work(source: Source, cell: Cell) -> dict[str, Any] | Failure:
+def work(source: Origin, cell: Cell) -> dict[str, Any] | Failure:
     """Run one cell; give its payload (one outcome a seed, and the seconds of computing they took) or its ``Failure``."""
     try:
         study = _loaded(source, source.code)
@@ -50,6 +49,6 @@ def work(source: Source, cell: Cell) -> dict[str, Any] | Failure:
 
 
 @cache
-def _loaded(source: Source, _code: str) -> Study:
+def _loaded(source: Origin, _code: str) -> Experiment:
     """Load a study once a process, and anew when its code has changed."""
     return source.load()
