@@ -2,7 +2,8 @@
 
 from neuropil.observe.hold import clamp, lesion
 from neuropil.observe.names import names
+from neuropil.observe.operations import Operations, count_operations
 from neuropil.observe.patch import patch
 from neuropil.observe.record import Seen, observe
 
-__all__ = ["Seen", "clamp", "lesion", "names", "observe", "patch"]
+__all__ = ["Operations", "Seen", "clamp", "count_operations", "lesion", "names", "observe", "patch"]
