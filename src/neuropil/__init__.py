@@ -25,6 +25,7 @@ FAMILIES = (
     "observe",
     "plasticity",
     "synapses",
+    "testing",
 )
 
 
