@@ -58,10 +58,10 @@ class Steps(nn.Module):
         return torch.stack(outputs).mean(0)
 
 
-def ours(events: bool = True, **how: str) -> nn.Module:
-    """neuropil's Chain, with event-driven synapses or the peers' linear layers."""
+def ours(events: bool = True, chunks: bool = False, **how: str) -> nn.Module:
+    """neuropil's Chain, with event-driven synapses or the peers' linear layers, whole or in chunks of time."""
     from neuropil.cells import LIF
-    from neuropil.dynamics import Chain
+    from neuropil.dynamics import Chain, checkpoint_through_time
     from neuropil.synapses import EventDense
 
     first, second, last = linears()
@@ -77,7 +77,7 @@ def ours(events: bool = True, **how: str) -> nn.Module:
             self.chain = chain
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.chain(x)[0].mean(0)
+            return (checkpoint_through_time(self.chain, x) if chunks else self.chain(x))[0].mean(0)
 
     return Net()
 
@@ -117,6 +117,7 @@ def norse() -> nn.Module:
 
 NETS: dict[str, Callable[[], nn.Module]] = {
     "neuropil": lambda: ours(),
+    "neuropil, checkpoint_through_time": lambda: ours(chunks=True),
     "neuropil, linear layers": lambda: ours(events=False),
     "neuropil, linear layers, steps": lambda: ours(events=False, backend="torch"),
     "SpikingJelly": spikingjelly,
@@ -223,7 +224,7 @@ def main() -> None:
     print(f"{what}: mean input {float(x.mean()):.3f}, {torch.get_num_threads()} threads, median of {asked.repeats}")
     for name, each in seconds.items():
         print(
-            f"  {name:32} {1e3 * each:8.1f} ms {each / seconds['neuropil']:6.1f} x   {memory[name]:7.0f} MB {memory[name] / memory['neuropil']:6.1f} x"
+            f"  {name:34} {1e3 * each:8.1f} ms {each / seconds['neuropil']:6.1f} x   {memory[name]:7.0f} MB {memory[name] / memory['neuropil']:6.1f} x"
         )
     if asked.save:
         save("speech", {"data": what, "repeats": asked.repeats, "seconds": seconds, "megabytes": memory})

@@ -2,6 +2,7 @@
 
 from neuropil.dynamics.cell import Cell
 from neuropil.dynamics.chain import Chain
+from neuropil.dynamics.checkpoint import checkpoint_through_time
 from neuropil.dynamics.circuit import Circuit, Edge
 from neuropil.dynamics.parameter import Decay, check_dt, parameter
 from neuropil.dynamics.reset import Reset
@@ -21,6 +22,7 @@ __all__ = [
     "Surrogate",
     "Triangular",
     "check_dt",
+    "checkpoint_through_time",
     "detach",
     "heaviside",
     "leaves",
