@@ -2,94 +2,56 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from neuropil.atlas.catalogue.adoption import Adopted, adopt, bibliography
+from neuropil.atlas.catalogue.row import FAMILIES, KINDS, TIERS, Row, faults, read_rows
 from neuropil.atlas.errors import AtlasError
+from neuropil.packages import packages
 
-FAMILIES = (
-    "synapses",
-    "cells",
-    "plasticity",
-    "memory",
-    "learning",
-    "continual",
-    "networks",
-    "growth",
-    "interpret",
-    "geometry",
-    "brain",
-    "agents",
-)
-TIERS = ("core", "field", "edge", "guide")
-KINDS = ("mechanism", "rule", "model", "method", "measure", "finding", "benchmark", "tool", "guide")
+__all__ = [
+    "FAMILIES",
+    "KINDS",
+    "TIERS",
+    "Row",
+    "adopted",
+    "cite",
+    "nearest",
+    "own_rows",
+    "parse_bibtex",
+    "references",
+    "row",
+    "rows",
+    "study_path",
+    "validate",
+]
 
 _HERE = Path(__file__).resolve()
 _DATA = _HERE.with_name("rows.jsonl")
 _PACKAGE = _HERE.parents[2]
-_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ENTRY = re.compile(r"^@\w+\{\s*([^,\s]+)\s*,", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Row:
-    """One paper: what it is, what it claims, and what it is about.
+@cache
+def own_rows() -> tuple[Row, ...]:
+    """The catalogue's own rows, by family, then slug."""
+    return read_rows(_DATA)
 
-    ``cites`` is its key in references.bib; ``authors`` is empty where they are not recorded; ``repo`` is the authors' GitHub repository.
-    ``tier`` says how near to mechanisms from the brain it stands: core, field, edge, or guide (a review or position, nothing to run).
-    ``mechanisms``, ``problems`` and ``areas`` (brain areas or systems) are short tags, by which ``search`` finds it.
-    """
 
-    slug: str
-    title: str
-    year: int
-    authors: tuple[str, ...]
-    cites: str
-    repo: str | None
-    family: str
-    tier: str
-    kind: str
-    claim: str
-    parts: tuple[str, ...]
-    mechanisms: tuple[str, ...]
-    problems: tuple[str, ...]
-    areas: tuple[str, ...]
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Mechanisms, problems and brain areas together."""
-        return (*self.mechanisms, *self.problems, *self.areas)
-
-    @property
-    def by(self) -> str:
-        """Authors and year for a line of text: ``Grimaldi and Perrinet 2023``, ``Man et al. 2022``, the year alone where unknown."""
-        names = [name.split()[-1] for name in self.authors]
-        who = f"{names[0]} et al." if len(names) > 2 else " and ".join(names)
-        return f"{who} {self.year}".strip()
+@cache
+def adopted() -> Adopted:
+    """What installed packages add."""
+    return adopt(own_rows(), list(references()) if packages()[0] else [])
 
 
 @cache
 def rows() -> tuple[Row, ...]:
-    """All rows, by family, then slug."""
-    try:
-        lines = _DATA.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise AtlasError(f"The catalogue {_DATA} cannot be read ({error.strerror}); reinstall neuropil.") from None
-    names = [field.name for field in fields(Row)]
-    listed = ("authors", "parts", "mechanisms", "problems", "areas")
-    found = []
-    for line in lines:
-        plain: dict[str, Any] = json.loads(line)
-        values: dict[str, Any] = {name: tuple(plain[name]) if name in listed else plain[name] for name in names}
-        found.append(Row(**values))
-    return tuple(found)
+    """All rows, those of installed packages among them, by family, then slug."""
+    return tuple(sorted((*own_rows(), *adopted().rows), key=lambda row: (row.family, row.slug)))
 
 
 @cache
@@ -119,7 +81,9 @@ def row(slug: str) -> Row:
 
 def study_path(slug: str) -> Path | None:
     """The file of the study that implements this paper, or None where it is not implemented yet."""
-    path = _PACKAGE / "studies" / row(slug).family / f"{slug.replace('-', '_')}.py"
+    entry = row(slug)
+    home = adopted().packages[entry.package].folder if entry.package else _PACKAGE
+    path = home / "studies" / entry.family / f"{slug.replace('-', '_')}.py"
     return path if path.is_file() else None
 
 
@@ -152,31 +116,14 @@ def references() -> dict[str, str]:
 
 def cite(slug: str) -> str:
     """The BibTeX entry of a catalogued paper; raises ``AtlasError`` for an unknown slug."""
-    key = row(slug).cites
-    if key not in references():
-        raise AtlasError(f"{slug!r} cites {key!r}, which references.bib lacks; add that entry.")
-    return references()[key]
+    entry = row(slug)
+    own = parse_bibtex(bibliography(adopted().packages[entry.package])) if entry.package else {}
+    known = {**references(), **own}
+    if entry.cites not in known:
+        raise AtlasError(f"{slug!r} cites {entry.cites!r}, which references.bib lacks; add that entry.")
+    return known[entry.cites]
 
 
 def validate(entries: Sequence[Row] | None = None, keys: Collection[str] | None = None) -> list[str]:
     """What is wrong with the catalogue (or with ``entries`` against the bibliography ``keys``), a sentence each; empty when sound."""
-    entries = rows() if entries is None else entries
-    keys = references() if keys is None else keys
-    wrong = [f"slug {slug!r} is used {n} times" for slug, n in Counter(e.slug for e in entries).items() if n > 1]
-    wrong += [f"key {key!r} is cited by {n} rows" for key, n in Counter(e.cites for e in entries).items() if n > 1]
-    for entry in entries:
-        checks = {
-            f"slug {entry.slug!r} is not lower-case words joined by hyphens": not _SLUG.fullmatch(entry.slug),
-            f"family {entry.family!r} is unknown": entry.family not in FAMILIES,
-            f"tier {entry.tier!r} is unknown": entry.tier not in TIERS,
-            f"kind {entry.kind!r} is unknown": entry.kind not in KINDS,
-            f"year {entry.year!r} is not between 1900 and 2100": not 1900 <= entry.year <= 2100,
-            "the title is empty": not entry.title.strip(),
-            "the claim is empty": not entry.claim.strip(),
-            "no mechanism is tagged": not entry.mechanisms,
-            "no problem is tagged": not entry.problems,
-            f"key {entry.cites!r} is not in references.bib": entry.cites not in keys,
-            f"repository {entry.repo!r} is not owner/name": entry.repo is not None and entry.repo.count("/") != 1,
-        }
-        wrong += [f"{entry.slug}: {what}" for what, is_wrong in checks.items() if is_wrong]
-    return wrong
+    return faults(own_rows() if entries is None else entries, references() if keys is None else keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from neuropil.atlas.files import PACKAGE, read_json, results_folder
 from neuropil.atlas.outcome import Outcome
 from neuropil.atlas.seeds import Seed
 from neuropil.atlas.study import Settings, Study
+from neuropil.packages import Package, packages
 
 
 class Experiment(Protocol):
@@ -76,9 +78,14 @@ class Source:
     @property
     def reference(self) -> str:
         """What a user types to name it: the slug, or the path of a user's own file."""
-        if PACKAGE in self.file.parents:
+        if PACKAGE in self.file.parents or self.package:
             return self.slug
         return str(self.file.relative_to(Path.cwd()) if Path.cwd() in self.file.parents else self.file)
+
+    @property
+    def package(self) -> Package | None:
+        """The installed package of somebody else that it belongs to; ``None`` for neuropil's own studies and for a user's file."""
+        return None if PACKAGE in self.file.parents else next((each for each in packages()[0] if each.folder in self.file.parents), None)
 
     @property
     def folder(self) -> Path:
@@ -86,10 +93,10 @@ class Source:
         return results_folder(self.file, self.slug)
 
     def writable(self) -> Path:
-        """Give that folder for writing; raise ``AtlasError`` for a study of an installed neuropil, whose results came with it."""
-        if PACKAGE in self.folder.parents:
+        """Give that folder for writing; raise ``AtlasError`` for a study that was installed, whose results came with it."""
+        if PACKAGE in self.folder.parents or any(Path(sysconfig.get_path(kind)) in self.folder.parents for kind in ("purelib", "platlib")):
             raise AtlasError(
-                f"{self.slug} belongs to an installed neuropil, whose results are read-only; explore it with --seeds 0:10, or work in a clone of the repository."
+                f"{self.slug} belongs to an installed {self.package.name if self.package else 'neuropil'}, whose results are read-only; explore it with --seeds 0:10, or work in a clone of the repository."
             )
         return self.folder
 
@@ -104,6 +111,12 @@ class Source:
             if PACKAGE in self.file.parents:
                 relative = self.file.relative_to(PACKAGE.parent).with_suffix("")
                 module = importlib.import_module(".".join(relative.parts))
+            elif self.package:
+                relative = self.file.relative_to(self.package.folder).with_suffix("")
+                bare = next(folder for folder in self.file.parents if not (folder / "__init__.py").is_file())
+                if self.package.folder in (bare, *bare.parents):
+                    raise AtlasError(f"{bare} has no __init__.py; add one, so that the parts which {self.slug} imports are hashed with it.")
+                module = importlib.import_module(".".join((self.package.module, *relative.parts)))
             else:
                 name = f"neuropil_user_study_{self.file.stem}"
                 if str(self.file.parent) not in sys.path:
@@ -114,9 +127,9 @@ class Source:
                 module = importlib.util.module_from_spec(spec)
                 sys.modules[name] = module
                 spec.loader.exec_module(module)
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise AtlasError(
-                f"{self.file.name} needs {error.name or error}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
+                f"{self.file.name} needs {error.name}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
             ) from error
         except (AtlasError, KeyboardInterrupt):
             raise
