@@ -1,25 +1,37 @@
-"""The index: every row of the catalogue with what is known of it, read from committed results alone; loads no study and no torch."""
+"""The index: every row of the catalogue with what is known of it, read from committed results; loads no study and no torch.
+
+Whether a result is stale is told from remembered hashes: a study's code is read again only where a file of it was written since.
+"""
 
 from __future__ import annotations
 
-import ast
+import json
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.catalogue import Row, rows, study_path
-from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.fingerprint import Remembered
+from neuropil.atlas.conduct.ledger import Ledger, count_looks
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.registration import count
+from neuropil.atlas.conduct.syntax import memory, signature
 from neuropil.atlas.files import read_json
+from neuropil.atlas.guides import has_guide
 from neuropil.atlas.statistics.multiplicity import benjamini_hochberg
 
 VERDICTS = ("supported", "negligible", "reversed", "undecided", "descriptive", "unverifiable")
+STATUSES = ("implemented", "guide", "catalogued")
+_HEAVY = ("arms", "curves", "matrices")
+"""What of a result the index never needs, and what makes it large."""
 
 
 def index() -> list[dict[str, Any]]:
     """One record a row of the catalogue; q-values over the verdicts that claim or seek a difference (a *negligible* one claims none)."""
-    records = [record(row) for row in rows()]
+    with memory() as known:
+        code = Remembered(known)
+        records = [_record(row, code) for row in rows()]
     judged = [r for r in records if r["verdict"] in ("supported", "reversed", "undecided") and r["p"] is not None]
     for found, q in zip(judged, benjamini_hochberg([r["p"] for r in judged]), strict=True):
         found["q"] = q
@@ -27,7 +39,12 @@ def index() -> list[dict[str, Any]]:
 
 
 def record(row: Row) -> dict[str, Any]:
-    """What ``neuropil list --json`` prints of one row; ``null`` where nothing is known yet."""
+    """What ``neuropil list --json`` prints of one row, without its q-value; ``null`` where nothing is known yet."""
+    with memory() as known:
+        return _record(row, Remembered(known))
+
+
+def _record(row: Row, code: Remembered) -> dict[str, Any]:
     file = study_path(row.slug)
     found: dict[str, Any] = {
         "slug": row.slug,
@@ -36,7 +53,7 @@ def record(row: Row) -> dict[str, Any]:
         "family": row.family,
         "tier": row.tier,
         "kind": row.kind,
-        "status": "implemented" if file else "catalogued",
+        "status": "implemented" if file else "guide" if has_guide(row.slug) else "catalogued",
         "verdict": None,
         "effect": None,
         "units": None,
@@ -45,48 +62,71 @@ def record(row: Row) -> dict[str, Any]:
         "n": None,
         "p": None,
         "q": None,
-        "fidelity": _fidelity(file) if file else None,
+        "fidelity": None,
         "looks": 0,
+        "core_minutes": None,
         "stale": None,
+        "carried": None,
     }
     if file is None:
         return found
     source = Source(row.slug, file)
-    found["looks"] = Ledger(source.folder).looks()
-    result = latest_result(source.folder)
-    if result is not None:
-        primary = result["contrasts"][result["verdict"]["decided_by"]]
-        found |= {key: primary[key] for key in ("effect", "units", "interval", "delta", "n", "p")}
-        if primary["scale"] == "log":
-            found |= {"effect": math.exp(primary["effect"]), "units": f"fold ({primary['units']})"}
-            found |= {"interval": [math.exp(limit) for limit in primary["interval"]]}
-        found |= {"verdict": result["verdict"]["word"], "stale": stale(source, result), "registration": result["registration"]["number"]}
-    return found
+    entries, result = Ledger(source.folder).entries(), latest_head(source.folder)
+    found["looks"] = count_looks(entries)
+    if result is None:
+        return found | {"fidelity": code.fidelity(file)}
+    primary = result["contrasts"][result["verdict"]["decided_by"]]
+    found |= {key: primary[key] for key in ("effect", "units", "interval", "delta", "n", "p")}
+    if primary["scale"] == "log":
+        found |= {"effect": math.exp(primary["effect"]), "units": f"fold ({primary['units']})"}
+        found |= {"interval": [math.exp(limit) for limit in primary["interval"]]}
+    now, number = code.code_hash(file), result["registration"]["number"]
+    changed = now != result["provenance"]["code"]
+    carried = changed and any(e["event"] == "carried" and e["code"] == now and e["registration"] == number for e in entries)
+    return found | {
+        "verdict": result["verdict"]["word"],
+        "fidelity": result["fidelity"],
+        "core_minutes": result["provenance"]["seconds"] / 60,
+        "stale": changed and not carried,
+        "carried": carried,
+        "registration": number,
+    }
 
 
 def latest_result(folder: Path) -> dict[str, Any] | None:
     """Read the committed result of the latest registration that has one; ``None`` where none was run."""
-    for number in range(count(folder), 0, -1):
-        path = folder / ("result.json" if number == 1 else f"result-{number}.json")
-        if path.exists():
-            found: dict[str, Any] = read_json(path)
-            return found
-    return None
+    paths = result_paths(folder)
+    return read_json(paths[-1]) if paths else None
 
 
-def stale(source: Source, result: dict[str, Any]) -> bool:
-    """Whether the code differs from the result's and was not found to give the same fingerprint (*carried*, in the ledger)."""
-    code, number = source.code, result["registration"]["number"]
-    if code == result["provenance"]["code"]:
-        return False
-    entries = Ledger(source.folder).entries()
-    return not any(e["event"] == "carried" and e["code"] == code and e["registration"] == number for e in entries)
+def latest_head(folder: Path) -> dict[str, Any] | None:
+    """Read the same without its arms, in a fraction of the time."""
+    paths = result_paths(folder)
+    return head(paths[-1]) if paths else None
 
 
-def _fidelity(file: Path) -> str | None:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Study":
-            for keyword in node.keywords:
-                if keyword.arg == "fidelity" and isinstance(keyword.value, ast.Constant):
-                    return str(keyword.value.value)
-    return None
+def result_paths(folder: Path) -> list[Path]:
+    """List the committed results of a study, one a registration that was run, the latest last."""
+    named = (folder / ("result.json" if number == 1 else f"result-{number}.json") for number in range(1, count(folder) + 1))
+    return [path for path in named if path.exists()]
+
+
+def head(path: Path) -> dict[str, Any]:
+    """Read a result without its arms; raises ``AtlasError`` where it is no JSON."""
+    return _head(path, signature(path))
+
+
+@lru_cache(maxsize=2048)
+def _head(path: Path, _written: tuple[int, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                name, colon, value = line.strip().rstrip(",").partition(":")
+                if colon and (key := json.loads(name)) not in _HEAVY:
+                    found[key] = json.loads(value)
+    except ValueError:  # not written a line a key
+        found = {}
+    if not {"contrasts", "verdict", "registration", "provenance", "fidelity"} <= set(found):
+        found = {key: value for key, value in read_json(path).items() if key not in _HEAVY}
+    return found

@@ -149,7 +149,7 @@ def rows_table(records: list[dict[str, Any]], width: int) -> Grid:
             ratio=1 if column == "title" else None,
         )
     for record in records:
-        word = record["verdict"] or ("no verdict yet" if record["status"] == "implemented" else "catalogued")
+        word = record["verdict"] or ("no verdict yet" if record["status"] == "implemented" else record["status"])
         style = STYLES.get(word, "dim" if word == "catalogued" else "")
         cells: list[Text | str] = [
             record["slug"],

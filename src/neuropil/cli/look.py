@@ -16,7 +16,7 @@ from neuropil.cli.common import Row, app, escaped, out
 def list_rows(
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None,
     tier: Annotated[str | None, typer.Option(help="Only this tier: core, field, edge or guide.")] = None,
-    status: Annotated[str | None, typer.Option(help="implemented or catalogued.")] = None,
+    status: Annotated[str | None, typer.Option(help="implemented, guide or catalogued.")] = None,
     verdict: Annotated[str | None, typer.Option(help="Only rows with this verdict.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one record a row.")] = False,
 ) -> None:
@@ -28,7 +28,7 @@ def list_rows(
     allowed: dict[str, tuple[str | None, Sequence[str]]] = {
         "family": (family, FAMILIES),
         "tier": (tier, TIERS),
-        "status": (status, ("implemented", "catalogued")),
+        "status": (status, ("implemented", "guide", "catalogued")),
         "verdict": (verdict, VERDICTS),
     }
     records = index()
@@ -42,9 +42,9 @@ def list_rows(
         print(json.dumps(records, indent=1, ensure_ascii=False))
         return
     out.print(rows_table(records, out.width))
-    implemented = sum(record["status"] == "implemented" for record in records)
+    counts = [sum(record["status"] == status for record in records) for status in ("implemented", "guide", "catalogued")]
     out.print(
-        f"{len(records)} rows: {implemented} implemented, {len(records) - implemented} catalogued (not results). `neuropil show SLUG` tells more."
+        f"{len(records)} rows: {counts[0]} implemented, {counts[1]} with a reading guide, {counts[2]} catalogued (not results). `neuropil show SLUG` tells more."
     )
 
 
@@ -94,7 +94,9 @@ def show(slug: Row, as_json: Annotated[bool, typer.Option("--json", help="Print 
     out.print(f"\n{escaped(row.claim)}\n")
     if row.tags:
         out.print(f"[dim]{escaped(', '.join(row.tags))}[/dim]")
-    if record["status"] == "catalogued":
+    if record["status"] == "guide":
+        out.print(f"\nNothing to run: a reading guide says what it maps and what here stands for it. Read it: `neuropil guide {slug}`.")
+    elif record["status"] == "catalogued":
         out.print(f"\nCatalogued only: nothing was run, no result. Cite it with `neuropil cite {slug}`.")
     elif record["verdict"] is None:
         out.print(f"\nImplemented ({record['fidelity']}), no verdict yet. Look: `neuropil run {slug} --budget glance`.")
