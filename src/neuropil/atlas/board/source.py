@@ -1,0 +1,128 @@
+"""Find a board by its name or by the path of a user's own file, and load it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from neuropil.atlas.board.form import Assay, Board, nearest
+from neuropil.atlas.conduct.fingerprint import code_hash
+from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.files import PACKAGE, results_folder
+
+
+@dataclass(frozen=True)
+class BoardSource:
+    """Where a board is written. Cheap; loads nothing."""
+
+    name: str
+    file: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its results."""
+        return results_folder(self.file, f"boards/{self.name}")
+
+    def writable(self) -> Path:
+        """Give that folder for writing; raise ``AtlasError`` for a board of an installed neuropil, whose results came with it."""
+        if PACKAGE in self.folder.parents:
+            raise AtlasError(
+                f"The board {self.name} belongs to an installed neuropil, whose results are read-only; explore it with --seeds 0:3, or work in a clone of the repository."
+            )
+        return self.folder
+
+    @property
+    def code(self) -> str:
+        """The hash of its code and of what it imports; the code of an entry is hashed with the entry."""
+        return code_hash(self.file)
+
+    def load(self) -> Board:
+        """Import the file and give its ``board``; raise ``AtlasError`` where it has none or cannot be imported."""
+        try:
+            if PACKAGE in self.file.parents:
+                module = importlib.import_module(".".join(self.file.relative_to(PACKAGE.parent).with_suffix("").parts))
+            else:
+                module = module_at(self.file)
+        except ImportError as error:
+            raise AtlasError(
+                f"{self.file.name} needs {error.name or error}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
+            ) from error
+        board = getattr(module, "board", None)
+        if not isinstance(board, Board):
+            raise AtlasError(f"{self.file} defines no board; it must hold `board = Board(...)` at its top level.")
+        return board
+
+    def on(self, task: str, entries: tuple[str, ...] | None = None) -> AssaySource:
+        """One task of it, with these entries (all by default)."""
+        return AssaySource(self, task, entries)
+
+
+@dataclass(frozen=True)
+class AssaySource:
+    """Where one task of a board is written: what travels to workers."""
+
+    board: BoardSource
+    task: str
+    entries: tuple[str, ...] | None = None
+
+    @property
+    def code(self) -> str:
+        """The hash of the board's code."""
+        return self.board.code
+
+    def load(self) -> Assay:
+        """Import the board and give its task."""
+        return self.board.load().on(self.task, self.entries)
+
+
+def module_at(file: Path) -> ModuleType:
+    """Import a user's own file, once a process; files beside it can be imported by it."""
+    name = f"neuropil_user_{file.stem}"
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(file):
+        return loaded
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise AtlasError(f"{file} is not a Python file; give the path of a .py file.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except ImportError:
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise AtlasError(f"{file.name} could not be loaded ({type(error).__name__}: {error}); mend it and run again.") from error
+    return module
+
+
+def boards() -> dict[str, BoardSource]:
+    """Every board that comes with neuropil, by name."""
+    files = sorted((PACKAGE / "boards").glob("*.py"))
+    return {name: BoardSource(name, file) for file in files if (name := _name_in(file))}
+
+
+def _name_in(file: Path) -> str:
+    """The file's stem where it defines a board, read without importing it."""
+    return file.stem.replace("_", "-") if "\nboard = Board(" in file.read_text(encoding="utf-8") else ""
+
+
+def find(reference: str) -> BoardSource:
+    """Find a board by name or by path (anything that ends in ``.py``); raise ``AtlasError`` for an unknown one, with the nearest."""
+    if reference.endswith(".py"):
+        file = Path(reference).expanduser().resolve()
+        if not file.is_file():
+            raise AtlasError(
+                f"There is no file {reference}; give the path of a .py file that defines `board = Board(...)`, or a board's name."
+            )
+        return BoardSource(BoardSource(file.stem, file).load().name, file)
+    known = boards()
+    if reference not in known:
+        raise AtlasError(f"There is no board {reference!r}; {nearest(reference, known).replace('it has', 'there are')}.")
+    return known[reference]
