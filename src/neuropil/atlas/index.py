@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neuropil.atlas.catalogue import Row, rows, study_path
 from neuropil.atlas.conduct.fingerprint import Remembered
@@ -80,17 +81,27 @@ def _record(row: Row, code: Remembered) -> dict[str, Any]:
     if primary["scale"] == "log":
         found |= {"effect": math.exp(primary["effect"]), "units": f"fold ({primary['units']})"}
         found |= {"interval": [math.exp(limit) for limit in primary["interval"]]}
-    now, number = code.code_hash(file), result["registration"]["number"]
-    changed = now != result["provenance"]["code"]
-    carried = changed and any(e["event"] == "carried" and e["code"] == now and e["registration"] == number for e in entries)
+    standing = _standing(code.code_hash(file), result, entries)
     return found | {
         "verdict": result["verdict"]["word"],
         "fidelity": result["fidelity"],
         "core_minutes": result["provenance"]["seconds"] / 60,
-        "stale": changed and not carried,
-        "carried": carried,
-        "registration": number,
+        "stale": standing == "stale",
+        "carried": standing == "carried",
+        "registration": result["registration"]["number"],
     }
+
+
+def stale(source: Source, result: Mapping[str, Any]) -> bool:
+    """Whether the code, read anew, differs from the result's and was not found to give the same fingerprint (*carried*, in the ledger)."""
+    return _standing(source.code, result, Ledger(source.folder).entries()) == "stale"
+
+
+def _standing(code: str, result: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Literal["fresh", "carried", "stale"]:
+    if code == result["provenance"]["code"]:
+        return "fresh"
+    number = result["registration"]["number"]
+    return "carried" if any(e["event"] == "carried" and e["code"] == code and e["registration"] == number for e in entries) else "stale"
 
 
 def latest_result(folder: Path) -> dict[str, Any] | None:
