@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from neuropil.atlas.errors import AtlasError, InterruptionError
-from neuropil.cli import conduct, guides, look, pages
+from neuropil.cli import boards, conduct, guides, look, pages
 from neuropil.cli.common import app, say
 
-__all__ = ["app", "conduct", "guides", "look", "main", "pages"]
+__all__ = ["app", "boards", "conduct", "guides", "look", "main", "pages"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
