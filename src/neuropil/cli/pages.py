@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from neuropil.atlas.errors import AtlasError
 from neuropil.cli.common import CORES, Jobs, Slug, app, err, load_digests, out, row_of
-
-if TYPE_CHECKING:
-    from neuropil.atlas.conduct.loading import Source
-    from neuropil.atlas.study import Study
 
 
 @app.command()
@@ -25,18 +21,18 @@ def report(
 ) -> None:
     """Write a study's page: one HTML file that needs no network."""
     from neuropil.atlas.conduct.loading import find
-    from neuropil.atlas.files import read_json
-    from neuropil.atlas.index import latest_result
+    from neuropil.atlas.index import result_paths
     from neuropil.atlas.pages.report import write
+    from neuropil.atlas.pages.study import study_page
 
     source = find(slug)
-    result = read_json(from_json) if from_json else latest_result(source.folder)
-    if result is None:
+    paths = [from_json] if from_json else result_paths(source.folder)
+    if not paths:
         raise AtlasError(
             f"{slug} has no committed result; run it with `neuropil run {slug} --budget glance --json FILE`, then `neuropil report {slug} --from FILE`."
         )
     target = out_file or Path("reports") / f"{source.slug}.html"
-    write(target, _page(source, source.load(), result))
+    write(target, study_page(source, paths[-1], row=row_of(source.slug), code=source.code))
     out.print(f"{target.resolve()}", soft_wrap=True)
 
 
@@ -75,22 +71,3 @@ def tour(
         shown.append((result, study, row_of(source.slug), latest_result(source.folder)))
     write(out_file, render_tour(shown))
     out.print(f"The page: {out_file.resolve()}", soft_wrap=True)
-
-
-def _page(source: Source, study: Study, result: dict[str, Any]) -> str:
-    from neuropil.atlas.catalogue import cite as entry
-    from neuropil.atlas.conduct.ledger import Ledger
-    from neuropil.atlas.files import read_json
-    from neuropil.atlas.pages.report import render
-
-    row = row_of(source.slug)
-    tuning, remarks = source.folder / "tuning.json", source.folder / "remarks.md"
-    return render(
-        result,
-        study=study,
-        row=row,
-        bibtex=entry(source.slug) if row else "",
-        ledger=Ledger(source.folder).entries(),
-        tuning=read_json(tuning).get(result["budget"]["name"]) if tuning.exists() else None,
-        remarks=" ".join(remarks.read_text(encoding="utf-8").split()) if result["verdict"] and remarks.exists() else "",
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import hashlib
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import write_text
+from neuropil.atlas.kept import keep, kept
 from neuropil.cache import cache_folder
 
 Import = tuple[str | None, tuple[str, ...] | None, int]
@@ -86,8 +85,8 @@ def _read(path: Path, _written: tuple[int, ...]) -> tuple[str, Facts]:
 class Memory:
     """Facts of files and hashes of code, kept on disk between processes; what is not known, or was written since, is read.
 
-    The file is replaced whole and carries its own hash: one that is torn, or of another Python or neuropil, counts for nothing. Of two that
-    write at once the last one stays, which loses time and no truth. A cache that cannot be written is no error.
+    A file that is torn, or of another Python or neuropil, counts for nothing. Of two that write at once the last one stays, which loses time
+    and no truth.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -126,20 +125,11 @@ class Memory:
         plain = self._stored()
         files = {path: known for path, known in {**plain["files"], **self._files}.items() if Path(path).exists()}
         codes = list({**plain["codes"], **self._codes}.items())[-_MOST_CODES:]
-        body = json.dumps({"files": files, "codes": dict(codes)}, separators=(",", ":"))
-        with contextlib.suppress(AtlasError):
-            write_text(self.path, f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}\n")
+        keep(self.path, {"files": files, "codes": dict(codes)})
         self._changed = False
 
     def _stored(self) -> dict[str, Any]:
-        try:
-            claimed, body, _ = self.path.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError, ValueError):
-            return {"files": {}, "codes": {}}
-        if hashlib.sha256(body.encode()).hexdigest() != claimed:
-            return {"files": {}, "codes": {}}
-        stored: dict[str, Any] = json.loads(body)
-        return stored
+        return kept(self.path) or {"files": {}, "codes": {}}
 
 
 @contextlib.contextmanager

@@ -138,26 +138,35 @@ def held_equal(result: Plain, contrast: Plain) -> str:
     return typeset(", ".join(dict.fromkeys(said)))
 
 
-def paper(result: Plain, table: Table) -> Facts:
-    """Set the paper's value beside ours, and say how far the run is from the paper.
+def paper_value(result: Plain, table: Table) -> dict[str, Any] | None:
+    """Set the paper's value beside ours; ``None`` where the study records none.
 
-    ``paper`` may hold ``value`` and ``units``; ``arm`` and ``metric`` name ours where it is not the primary ones; anything else is shown as it is.
+    ``paper`` holds ``value`` and ``units``; ``arm`` and ``metric`` name ours where it is not the primary ones.
     """
-    known = dict(result["paper"])
-    facts: Facts = []
-    if known.get("value") is not None:
-        value = known.pop("value")
-        written = number(value) if isinstance(value, int | float) else str(value)
-        facts.append(("The paper reports", Markup("{} {}").format(written, known.pop("units", ""))))
-        primary = next((c for c in result["contrasts"] if c["role"] == "primary"), None)
-        arm, metric = known.pop("arm", primary and primary["a"]), known.pop("metric", primary and primary["on"])
-        if arm in table.arms and metric in table.numbers(arm):
-            described = result["metrics"].get(metric, {"label": metric, "units": "", "kind": "mean"})
-            ours = Markup("{} {} <small>{} of {}</small>").format(
-                summary(table.values(arm, metric), described["kind"]), described["units"], described["label"], arm
-            )
-            facts.append(("Here, at " + result["budget"]["name"] + " scale", ours))
-    facts += [(str(key).replace("_", " "), number(value) if _numeric(value) else str(value)) for key, value in known.items()]
+    known = result["paper"]
+    if known.get("value") is None:
+        return None
+    primary = next((c for c in result["contrasts"] if c["role"] == "primary"), None)
+    arm, metric = known.get("arm", primary and primary["a"]), known.get("metric", primary and primary["on"])
+    ours = None
+    if arm in table.arms and metric in table.numbers(arm):
+        described = result["metrics"].get(metric, {"label": metric, "units": "", "kind": "mean"})
+        ours = {
+            "value": summary(table.values(arm, metric), described["kind"]),
+            "units": described["units"],
+            "what": f"{described['label']} of {arm}, {result['budget']['name']} scale, n = {len(table.seeds)}",
+        }
+    return {
+        "value": number(known["value"]) if _numeric(known["value"]) else str(known["value"]),
+        "units": known.get("units", ""),
+        "ours": ours,
+    }
+
+
+def paper(result: Plain) -> Facts:
+    """Say how far the run is from the paper, and whatever else ``paper`` holds."""
+    known = {key: value for key, value in result["paper"].items() if key not in ("value", "units", "arm", "metric")}
+    facts: Facts = [(str(key).replace("_", " "), number(value) if _numeric(value) else str(value)) for key, value in known.items()]
     facts.append(("Distance from the paper", result["distance"]))
     if result["notes"]:
         facts.append(("Notes", result["notes"]))

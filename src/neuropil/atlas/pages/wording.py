@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -202,6 +203,11 @@ class Shown:
         if self.kind == "time":
             return "less" if less else "more"
         return "fewer" if less else "more"
+
+
+def id_of(text: str) -> str:
+    """Make a part of an id of any text."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "x"
 
 
 def headline(result: Plain) -> str:

@@ -1,0 +1,39 @@
+"""A study's page from what lies on disk: its result, ledger, tuning and remarks; the one way of `neuropil report` and of the site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from neuropil.atlas.catalogue import Row, cite
+from neuropil.atlas.conduct.ledger import Ledger
+from neuropil.atlas.conduct.loading import Source
+from neuropil.atlas.conduct.registration import count, read
+from neuropil.atlas.files import read_json
+from neuropil.atlas.index import head, result_paths
+from neuropil.atlas.pages.figures import figures_of
+from neuropil.atlas.pages.report import render, table_of
+
+
+def study_page(source: Source, path: Path, *, row: Row | None, code: str, site: Mapping[str, Any] | None = None) -> str:
+    """Write the page of the result at ``path``, one of the study's own or one that `neuropil run --json` wrote.
+
+    ``code`` is the hash of the study's code as it is now; ``row`` is ``None`` for a study of the user's own.
+    """
+    result, folder = read_json(path), source.folder
+    others = [head(other) for other in result_paths(folder)] if result["registration"] else []
+    tuning, remarks = folder / "tuning.json", folder / "remarks.md"
+    table = table_of(result)
+    return render(
+        result,
+        row=row,
+        bibtex=cite(row.slug) if row else "",
+        ledger=Ledger(folder).entries(),
+        tuning=read_json(tuning).get(result["budget"]["name"]) if tuning.exists() else None,
+        remarks=" ".join(remarks.read_text(encoding="utf-8").split()) if result["verdict"] and remarks.exists() else "",
+        figures=figures_of(source, code, path.read_bytes(), lambda: table, "s"),
+        lesion=read(folder).frozen["lesion"]["arm"] if count(folder) else None,
+        others=[other for other in others if other["registration"]["number"] != result["registration"]["number"]],
+        site=site,
+    )
