@@ -19,12 +19,14 @@ from neuropil.atlas.study import Settings
 
 @dataclass(frozen=True)
 class Cell:
-    """One unit of work, named by the hash of everything that decides its values."""
+    """One unit of work, named by the hash of everything that decides its values; among it ``code`` and the checksums of its ``data``."""
 
     arm: Settings
     budget: Settings
     seeds: tuple[int, ...]
     key: str
+    code: str
+    data: Mapping[str, str]
 
 
 def versions() -> dict[str, str]:
@@ -50,11 +52,12 @@ def plan(
     """Lay out the cells, all arms of one batch of seeds before the next batch, so that arms are interleaved in time."""
     base = budget_settings(study, budget)
     budget_used = Settings(budget, {**base, **(overrides or {})})
+    code, data = source.code, {name: digests[name] for name in study.data.get(budget, ())}
     common = {
         "slug": study.slug,
         "budget": dict(budget_used),
-        "data": {name: digests[name] for name in study.data.get(budget, ())},
-        "code": source.code,
+        "data": data,
+        "code": code,
         "versions": {name: text for name, text in versions().items() if name != "neuropil"},
     }
     cells = []
@@ -63,7 +66,7 @@ def plan(
         for name in arms:
             arm = settings(study, name, dict(chosen))
             key = sha256(common | {"arm": name, "settings": dict(arm), "seeds": batch})
-            cells.append(Cell(arm, budget_used, batch, key))
+            cells.append(Cell(arm, budget_used, batch, key, code, data))
     return cells
 
 
