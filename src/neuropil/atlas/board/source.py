@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -80,11 +81,13 @@ class AssaySource:
 
 
 def module_at(file: Path) -> ModuleType:
-    """Import a user's own file, once a process; files beside it can be imported by it."""
+    """Import a user's own file, once a process unless it changes; files beside it can be imported by it."""
+    return _imported(file, file.stat().st_mtime_ns)
+
+
+@cache
+def _imported(file: Path, _written: int) -> ModuleType:
     name = f"neuropil_user_{file.stem}"
-    loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(file):
-        return loaded
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
     spec = importlib.util.spec_from_file_location(name, file)
@@ -94,10 +97,9 @@ def module_at(file: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except ImportError:
+    except (ImportError, AtlasError):
         raise
     except Exception as error:
-        del sys.modules[name]
         raise AtlasError(f"{file.name} could not be loaded ({type(error).__name__}: {error}); mend it and run again.") from error
     return module
 
