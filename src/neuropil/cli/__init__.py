@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from neuropil.atlas.errors import AtlasError, InterruptionError
-from neuropil.cli import boards, conduct, guides, look, pages
-from neuropil.cli.common import app, say
+from neuropil.cli import boards, conduct, guides, look, own, pages
+from neuropil.cli.common import app, say, tell_packages
 
-__all__ = ["app", "boards", "conduct", "guides", "look", "main", "pages"]
+__all__ = ["app", "boards", "conduct", "guides", "look", "main", "own", "pages"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         say(str(error))
         sys.exit(1)
+    finally:
+        tell_packages()
 
 
 @app.callback(invoke_without_command=True)

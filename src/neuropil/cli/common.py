@@ -75,6 +75,15 @@ def tell_moved(store: Any) -> None:
         err.print(f"A corrupt cell was found by its checksum, moved to {path} and run again.", soft_wrap=True)
 
 
+def tell_packages() -> None:
+    """Say which installed packages could not add their rows, where the catalogue was read."""
+    from neuropil.atlas.catalogue import adopted
+
+    if adopted.cache_info().currsize:
+        for sentence in adopted().problems:
+            say(sentence)
+
+
 def say(sentence: str) -> None:
     """Print one sentence about what went wrong."""
     err.print(f"[red]neuropil:[/red] {escaped(sentence)}", soft_wrap=True)

@@ -1,0 +1,1 @@
+"""My part: parts and studies beside neuropil's own."""
