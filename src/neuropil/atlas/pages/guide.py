@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from neuropil.atlas.catalogue import row as find_row
 from neuropil.atlas.guides.form import READ, Dispute, Entry, Guide, Prediction
 from neuropil.atlas.guides.standing import LEVELS, Records, counted, level, paper, standing
 from neuropil.atlas.index import record as find_record
+from neuropil.atlas.pages.templates import environment, style
 
 Link = Callable[[str], str | None]
-_PAGES = Path(__file__).parent
 
 
 def render_guide(guide: Guide, *, link: Link | None = None, part_link: Link | None = None, records: Records | None = None) -> str:
@@ -41,10 +36,10 @@ def render_guide(guide: Guide, *, link: Link | None = None, part_link: Link | No
         return facts | stands(found) | {"level": reached, "meaning": LEVELS[reached]}
 
     return (
-        _environment()
+        environment()
         .get_template("guide.html.j2")
         .render(
-            css=Markup("\n".join((_PAGES / name).read_text(encoding="utf-8").strip() for name in ("style.css", "guide.css"))),
+            css=style("guide.css"),
             slug=guide.slug,
             title=row.title,
             by=", ".join([*row.authors, str(row.year)]),
@@ -79,8 +74,3 @@ def _study(slug: str, records: Records, link: Link | None) -> dict[str, Any]:
 
 def _id(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(loader=FileSystemLoader(_PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
