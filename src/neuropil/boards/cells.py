@@ -103,7 +103,7 @@ board = Board(
     },
     entries=lambda: {part.name: _entry(part) for part in _registered() if part.make.__module__.startswith("neuropil.cells.")},
     entry=lambda name: own(name),
-    grid={"rate": Grid((0.003, 0.01, 0.03, 0.1))},
+    grid={"rate": Grid((0.001, 0.004, 0.016, 0.064, 0.256))},
     costs={
         "parameters": Metric("numbers", kind="exact", better="lower"),
         "footprint": Metric("bytes of parameters and buffers", kind="exact", better="lower"),

@@ -225,7 +225,7 @@ def _settings(result: Plain) -> dict[str, Any]:
 def _provenance(result: Plain) -> list[tuple[str, Any]]:
     found = result["provenance"]
     return [
-        ("Budget of every entry", ", ".join(f"{key} {value}" for key, value in result["definition"]["budget"].items())),
+        ("Budget of every entry", ", ".join(f"{key} {_written(value)}" for key, value in result["definition"]["budget"].items())),
         (
             "Seeds",
             f"{len(result['seeds'])}, from the definition {result['hash'][:12]}"
@@ -239,6 +239,10 @@ def _provenance(result: Plain) -> list[tuple[str, Any]]:
         ("Date", found["at"]),
         ("Computing", f"{text_of(found['seconds'] / 60, 1)} core-minutes for the board's seeds"),
     ]
+
+
+def _written(value: Any) -> str:
+    return "/".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _place(result: Plain, name: str) -> str:
