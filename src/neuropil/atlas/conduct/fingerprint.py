@@ -1,13 +1,14 @@
 """What code a result came from: a hash of the syntax trees of a study and of every part it imports, docstrings and comments left out.
 
-Parts are the modules of neuropil that it reaches (followed to the file that defines a name) and the modules beside a user's own study file.
-What lies elsewhere (installed packages, files that a trial reads) is not in the hash; versions are in the provenance and in a cell's key.
+Parts are the modules of neuropil that it reaches (followed to the file that defines a name), the modules beside a user's own study file and,
+where that file lies in a package (folders with ``__init__.py``), the modules of that package. What lies elsewhere (other installed packages, files that a trial reads) is not in the hash; versions are in the provenance and in a cell's key.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 from neuropil.atlas.conduct import syntax
@@ -56,10 +57,21 @@ class Remembered:
 def named(study_file: Path, reach: Reach | None = None) -> list[tuple[str, Path]]:
     """List the files that the hash is of, in its order, each with the name under which it is hashed."""
     found = (reach or Reach(syntax.facts)).parts(study_file)
-    return [
-        (name if name == "study" or name.startswith("neuropil.") else path.relative_to(study_file.parent).as_posix(), path)
-        for name, path in sorted(found.items())
-    ]
+    home = _home(study_file)
+
+    def shown(name: str, path: Path) -> str:
+        if name == "study" or name.startswith("neuropil."):
+            return name
+        return path.relative_to(study_file.parent if home is None or study_file.parent in path.parents else home.parent).as_posix()
+
+    return [(shown(name, path), path) for name, path in sorted(found.items())]
+
+
+def _home(study_file: Path) -> Path | None:
+    """The uppermost folder of the package that a user's study file lies in; ``None`` where it lies in none."""
+    folders = [study_file.parent, *study_file.parent.parents]
+    inside = list(takewhile(lambda folder: (folder / "__init__.py").is_file(), folders))
+    return inside[-1] if inside else None
 
 
 def _hash(found: list[tuple[str, Path]]) -> str:
@@ -69,12 +81,23 @@ def _hash(found: list[tuple[str, Path]]) -> str:
     return digest.hexdigest()
 
 
+Around = tuple[tuple[Path, str | None], ...]
+"""Where modules of the user's own are looked for: a folder, and the one name that counts there (any, if None)."""
+
+
+def _around(study_file: Path) -> Around:
+    if PACKAGE in study_file.parents:
+        return ()
+    home = _home(study_file)
+    return ((study_file.parent, None), *(() if home is None else ((home.parent, home.name),)))
+
+
 class Reach:
     """Follows imports from file to file; remembers, as long as it lives, what lies where."""
 
     def __init__(self, facts: Callable[[Path], Facts]) -> None:
         self._facts = facts
-        self._imported: dict[tuple[Path, Path | None], dict[str, Path]] = {}
+        self._imported: dict[tuple[Path, Around], dict[str, Path]] = {}
         self._found: dict[tuple[Path, str], Path | None] = {}
 
     def parts(self, study_file: Path) -> dict[str, Path]:
@@ -85,32 +108,33 @@ class Reach:
             path = self._module_file(name)
             if path:
                 found[name] = path
-        beside = study_file.parent if PACKAGE not in study_file.parents else None
+        around = _around(study_file)
         while waiting:
-            for name, path in self._imports(waiting.pop(), beside).items():
+            for name, path in self._imports(waiting.pop(), around).items():
                 if name not in found and path != study_file:
                     found[name] = path
                     waiting.append(path)
         return found
 
-    def _imports(self, path: Path, beside: Path | None) -> dict[str, Path]:
-        """Find the modules of neuropil, and those beside the study, that one file imports."""
-        if (path, beside) in self._imported:
-            return self._imported[path, beside]
+    def _imports(self, path: Path, around: Around) -> dict[str, Path]:
+        """Find the modules of neuropil, and those around the study, that one file imports."""
+        if (path, around) in self._imported:
+            return self._imported[path, around]
         found: dict[str, Path] = {}
         for module, names, level in self._facts(path).imports:
-            if level and beside:
+            if level and around:
                 found |= self._beside(path.parents[level - 1], module, names or ())
             if level or module is None:
                 continue
             for name in names or (None,):
                 if module == "neuropil" and name is None:
                     found |= _everything()
-                elif module.split(".")[0] != "neuropil":
-                    found |= self._beside(beside, module, (name,) if name else ()) if beside else {}
+                elif (first := module.split(".")[0]) != "neuropil":
+                    for folder, only in around:
+                        found |= self._beside(folder, module, (name,) if name else ()) if only in (None, first) else {}
                 elif not module.startswith("neuropil.atlas"):
                     found |= {resolved: file for resolved in self._resolve(module, name) if (file := self._module_file(resolved))}
-        self._imported[path, beside] = found
+        self._imported[path, around] = found
         return found
 
     def _beside(self, folder: Path, module: str | None, names: tuple[str, ...]) -> dict[str, Path]:
