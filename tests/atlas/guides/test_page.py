@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from neuropil.atlas.catalogue import cite
 from neuropil.atlas.guides import guide, guides
 from neuropil.atlas.guides.standing import level
 from neuropil.atlas.pages.guide import render_guide
@@ -28,7 +29,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.words.append(data)
 
     @property
@@ -56,7 +57,8 @@ def test_every_guide_has_a_page_with_all_of_it(slug):
         assert " ".join(entry.says.split()) in page.text
     assert page.text.count("Open.") == found.coverage.open
     assert {f"../rows/{linked}.html" for linked in found.studies} <= set(page.all("href"))
-    assert not re.search(r"<(script|link|img)\b", render_guide(found))
+    assert not re.search(r"<(link|img|iframe)\b|\ssrc=", render_guide(found))
+    assert cite(slug).splitlines()[0] in page.text
 
 
 def test_links_verdicts_and_escapes(toy):
@@ -80,3 +82,21 @@ def test_links_verdicts_and_escapes(toy):
 
 def test_the_same_guide_gives_the_same_bytes(toy):
     assert render_guide(toy, records=known) == render_guide(toy, records=known)
+
+
+def test_within_a_site_it_has_the_sites_navigation_and_neighbours(toy):
+    site = {
+        "root": "../",
+        "here": "",
+        "pages": (("index.html", "Papers"),),
+        "tags": (("memory", "../index.html#memory"),),
+        "related": (),
+        "mentioned": (),
+        "neighbours_label": "Neighbours",
+        "neighbours": (),
+    }
+    alone, within = Page(render_guide(toy, records=known)), Page(render_guide(toy, records=known, site=site))
+    assert "../index.html" in within.all("href")
+    assert "../index.html#memory" in within.all("href")
+    assert "top" in alone.all("class")
+    assert "top" not in within.all("class")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from neuropil.atlas.catalogue import cite
 from neuropil.atlas.catalogue import row as find_row
 from neuropil.atlas.guides.form import READ, Dispute, Entry, Guide, Prediction
 from neuropil.atlas.guides.standing import LEVELS, Records, counted, level, paper, standing
@@ -15,11 +16,19 @@ from neuropil.atlas.pages.templates import environment, style
 Link = Callable[[str], str | None]
 
 
-def render_guide(guide: Guide, *, link: Link | None = None, part_link: Link | None = None, records: Records | None = None) -> str:
+def render_guide(
+    guide: Guide,
+    *,
+    link: Link | None = None,
+    part_link: Link | None = None,
+    records: Records | None = None,
+    site: Mapping[str, Any] | None = None,
+) -> str:
     """Write a guide's page.
 
     ``link`` gives where the page of a slug is, ``part_link`` where the reference of a part is; ``None`` from either leaves the name without
-    a link. ``records`` gives what the index knows of a slug (by default it is read from the committed results). The same input gives the same bytes.
+    a link. ``records`` gives what the index knows of a slug (by default it is read from the committed results), ``site`` is the page's place
+    in a site, as for a study's page. The same input gives the same bytes.
     """
     records = records or (lambda slug: find_record(find_row(slug)))
     row, own = find_row(guide.slug), paper(find_row(guide.slug).cites)
@@ -40,6 +49,8 @@ def render_guide(guide: Guide, *, link: Link | None = None, part_link: Link | No
         .get_template("guide.html.j2")
         .render(
             css=style("guide.css"),
+            site=site,
+            bibtex=cite(guide.slug),
             slug=guide.slug,
             title=row.title,
             by=", ".join([*row.authors, str(row.year)]),
@@ -73,4 +84,4 @@ def _study(slug: str, records: Records, link: Link | None) -> dict[str, Any]:
 
 
 def _id(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return "entry-" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
