@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from neuropil.data.cochlea import Cochlea, erb, erb_number
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
+    from neuropil.data.sdr import k_winners, move_active, sparse_patterns
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
@@ -38,19 +39,23 @@ __all__ = [
     "draw_split",
     "erb",
     "erb_number",
+    "k_winners",
     "latency",
     "latency_encode",
     "load",
+    "move_active",
     "names",
     "packaged",
     "pool",
     "rate_encode",
+    "sparse_patterns",
     "status",
 ]
 
 _WHERE = {
     "cochlea": ("Cochlea", "erb", "erb_number"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
+    "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
     "streams": ("LabelSwapStream",),
     "task_streams": ("PermutedStream", "RotatedStream", "Setting", "SplitStream", "Task", "TaskStream"),

@@ -2,13 +2,17 @@
 
 from neuropil.geometry.ensembles import Ensembles, category_ensembles, hypergeometric_tail, layer_agreement
 from neuropil.geometry.hoyer_sparsity import PopulationSparsity, hoyer_sparsity, population_sparsity
+from neuropil.geometry.sparse_matching import false_match, missed_match, union_size
 
 __all__ = [
     "Ensembles",
     "PopulationSparsity",
     "category_ensembles",
+    "false_match",
     "hoyer_sparsity",
     "hypergeometric_tail",
     "layer_agreement",
+    "missed_match",
     "population_sparsity",
+    "union_size",
 ]
