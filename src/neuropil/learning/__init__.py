@@ -14,6 +14,7 @@ from neuropil.learning.forward_forward import (
     goodness_scores,
 )
 from neuropil.learning.progress import Bar, progress
+from neuropil.learning.relinear import ReLinear
 from neuropil.learning.replicas import Replicas
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ForwardForwardState",
     "History",
     "LabelStrip",
+    "ReLinear",
     "Replicas",
     "Rule",
     "activities",
