@@ -34,8 +34,8 @@ def render_board(result: Plain, *, note: bool = True) -> str:
         raise AtlasError(f"This is not a result of a board ({error}); give what `neuropil board NAME --json FILE` writes.") from None
 
 
-def render_page(results: Sequence[Plain]) -> str:
-    """Write a page of its own about tasks of one board."""
+def render_page(results: Sequence[Plain], *, site: Mapping[str, Any] | None = None) -> str:
+    """Write a page of its own about tasks of one board; ``site`` is its place in a site."""
     first = results[0]
     names = list(dict.fromkeys(name for result in results for name in result["entries"]))
     rows = [[name, *(_place(result, name) for result in results)] for name in names]
@@ -44,6 +44,7 @@ def render_page(results: Sequence[Plain]) -> str:
         .get_template("board_page.html.j2")
         .render(
             css=Markup((_PAGES / "style.css").read_text(encoding="utf-8").strip() + "\n") + board_css(),
+            site=site,
             name=first["board"],
             title=first["title"],
             about=first["about"],
@@ -108,10 +109,10 @@ def _top(result: Plain) -> str:
 
 def _ranks(result: Plain) -> dict[str, Any]:
     floor, better = result["metric"]["floor"], result["metric"]["better"]
-    rows = []
+    rows, places = [], _decimals(result)
     for name, facts in result["entries"].items():
         chance = floor is not None and facts["interval"] and better == "higher" and facts["interval"][0] <= floor
-        score = Markup('{}<small class="flag">not told from chance</small>').format(said(facts)) if chance else said(facts)
+        score = Markup('{}<small class="flag">not told from chance</small>').format(said(facts, places)) if chance else said(facts, places)
         rows.append(
             [
                 name,
@@ -127,6 +128,12 @@ def _ranks(result: Plain) -> dict[str, Any]:
         f", Nadeau-Bengio for test/train {result['overlap']:.2g}" if result["overlap"] else ""
     )
     return grid(caption, head, rows, (1, 3, 4, 5))
+
+
+def _decimals(result: Plain) -> int | None:
+    """As many decimals as the middle one of the intervals supports."""
+    halves = sorted((facts["interval"][1] - facts["interval"][0]) / 2 for facts in result["entries"].values() if facts["interval"])
+    return decimals(halves[len(halves) // 2]) if halves else None
 
 
 def _behind(facts: Plain) -> Any:
