@@ -38,7 +38,7 @@ def ranking_chart(result: Plain, name: str, *, width: float) -> Markup:
             c.text(0, y + 4, entry, "arm")
         else:
             c.text(0, y - 16, entry, "arm")
-            c.text(width, y - 16, f"rank {facts['rank']} ({between(facts)})", "value", "end")
+            c.text(width, y - 16, standing(facts), "value", "end")
         if facts["interval"]:
             low, high = facts["interval"]
             c.line(scores(low), y, scores(high), y, "thin")
@@ -48,16 +48,17 @@ def ranking_chart(result: Plain, name: str, *, width: float) -> Markup:
         if wide:
             first, last = facts["between"]
             c.line(places(first), y, places(last), y, "span")
-            c.dot(places(facts["rank"]), y, 5, "mean", f"{entry}: rank {facts['rank']} ({between(facts)})")
+            c.dot(places(facts["rank"]), y, 5, "mean", f"{entry}: {standing(facts)}")
     metric = result["metric"]
-    axis(c, scores, bottom + 4, f"{metric['label']} ({metric['units']}), {metric['better']} is better", wanted=6 if wide else 4)
+    units = "" if metric["label"] in metric["units"] else f" ({metric['units']})"
+    axis(c, scores, bottom + 4, f"{metric['label']}{units}, {metric['better']} is better", wanted=6 if wide else 4)
     if wide:
         c.line(places.start, bottom + 4, places.end, bottom + 4, "axis")
-        step = 1 if len(entries) <= 15 else 5
+        step = next(step for step in (1, 2, 3, 5, 10, 100) if step * (places(2) - places(1)) >= 17)
         for place in range(1, len(entries) + 1, step):
             c.text(places(place), bottom + 21, str(place), "tick", "middle")
         c.text((places.start + places.end) / 2, bottom + 39, "rank, 95 % for all at once", "muted", "middle")
-    told = "; ".join(f"{entry}: {said(facts)}, rank {facts['rank']} ({between(facts)})" for entry, facts in entries.items())
+    told = "; ".join(f"{entry}: {said(facts)}, {standing(facts)}" for entry, facts in entries.items())
     return c.svg(bottom + 50, f"{result['task']}: every entry, the best first", told, name)
 
 
@@ -89,17 +90,23 @@ def cost_chart(result: Plain, costs: Mapping[str, float], label: str, name: str,
 
 
 def between(facts: Plain) -> str:
-    """Say between which ranks an entry lies."""
+    """Write the ranks between which an entry lies."""
     low, high = facts["between"]
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def said(facts: Plain) -> str:
-    """Say an entry's score with its interval."""
+def standing(facts: Plain) -> str:
+    """Say an entry's rank, and between which it lies where that is more than one."""
+    low, high = facts["between"]
+    return f"rank {facts['rank']}" + ("" if low == high else f" ({low} to {high})")
+
+
+def said(facts: Plain, places: int | None = None) -> str:
+    """Say an entry's score with its interval, in so many decimals, or as many as its interval supports."""
     if not facts["interval"]:
-        return text_of(facts["mean"])
+        return text_of(facts["mean"], places)
     low, high = facts["interval"]
-    places = decimals((high - low) / 2)
+    places = decimals((high - low) / 2) if places is None else places
     return f"{text_of(facts['mean'], places)} [{text_of(low, places)}, {text_of(high, places)}]"
 
 
