@@ -183,10 +183,16 @@ def _constant(number: float) -> Tensor:
     return torch.tensor(number, dtype=torch.float64)
 
 
-def _firing(cell: Any) -> dict[str, Tensor]:
+def _thresholds(cell: Any, threshold: Tensor, reset: Tensor) -> dict[str, Tensor]:
     if cell.reset.mode == "none":
-        raise ValueError(f"{type(cell).__name__} cannot be written for NIR: its neurons are reset and this one is not; use LI or a reset.")
-    return {"v_threshold": _exact(cell.threshold), "v_reset": _constant(cell.reset.value if cell.reset.mode == "hard" else 0.0)}
+        raise ValueError(
+            f"{type(cell).__name__} cannot be written for NIR: its neurons are reset and this one is not; give it a reset, or use LI."
+        )
+    return {"v_threshold": _exact(threshold), "v_reset": _exact(reset)}
+
+
+def _firing(cell: Any) -> dict[str, Tensor]:
+    return _thresholds(cell, cell.threshold, _constant(cell.reset.value if cell.reset.mode == "hard" else 0.0))
 
 
 def _li(cell: LI) -> tuple[str, dict[str, Tensor]]:
@@ -213,11 +219,7 @@ def _membrane(cell: Membrane) -> tuple[str, dict[str, Tensor]]:
     if isinstance(cell, CubaMembrane):
         numbers |= {"tau_syn": _tau(cell.decay_syn), "w_in": _exact(cell.w_in)}
     if cell.v_threshold is not None:
-        if cell.reset.mode == "none":
-            raise ValueError(
-                f"{type(cell).__name__} cannot be written for NIR: its neurons are reset and this one is not; give it a reset."
-            )
-        numbers |= {"v_threshold": _exact(cell.v_threshold), "v_reset": _exact(cell.v_reset)}
+        numbers |= _thresholds(cell, cell.v_threshold, cell.v_reset)
     kind = (
         ("Cuba" if type(cell) is CubaMembrane else "")
         + ("" if cell.decay is None else "L")
