@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def results_folder(study_file: Path, slug: str) -> Path:
     return study_file.resolve().parent / "results" / slug
 
 
-@contextmanager
+@contextlib.contextmanager
 def alone(folder: Path, doing: str) -> Iterator[None]:
     """Let one process at a time do ``doing`` (such as "tuning") to a folder of results; raise ``AtlasError`` where another is at it.
 
@@ -80,25 +81,61 @@ def sha256(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing: a temporary file beside it, flushed to disk, then put in its place.
+def write_text(path: Path, text: str, *, through: Path | None = None) -> None:
+    """Write a whole file or nothing: a temporary file (beside it, or in the folder ``through``), flushed to disk, then put in its place.
 
-    Raises ``AtlasError`` where the disk is full or the folder may not be written.
+    Raises ``AtlasError`` where the disk is full or the folder may not be written. What a killed writer leaves is removed by ``sweep``.
     """
+    folder = through or path.parent
     temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+        for each in {path.parent, folder}:
+            each.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=f".{path.name}.", suffix=PART, delete=False) as handle:
             temporary = handle.name
-            handle.write(text)
+            _hold(handle.fileno())
+            handle.write(text.encode())
             handle.flush()
+            os.fchmod(handle.fileno(), 0o644)
             os.fsync(handle.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
+            Path(temporary).replace(path)
+    except BaseException as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
-        raise AtlasError(said(error, path)) from None
+        if isinstance(error, OSError):
+            raise AtlasError(said(error, path)) from None
+        raise
+
+
+PART = ".part"
+"""How the name of a temporary file ends."""
+ABANDONED = 3600.0
+"""Seconds after which a temporary file that nobody holds was left by a writer that is gone."""
+
+
+def sweep(folder: Path) -> list[Path]:
+    """Remove the temporary files that killed writers left in a folder, and name them; those of a writer at work stay."""
+    swept: list[Path] = []
+    for path in folder.glob(f".*{PART}"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime < ABANDONED:
+                continue
+            with path.open("rb") as handle:
+                if _hold(handle.fileno()):
+                    path.unlink()
+                    swept.append(path)
+    return swept
+
+
+def _hold(handle: int) -> bool:
+    """Mark an open file as in use until it is closed; ``False`` where somebody else holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: its age alone tells
+        return True
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +48,13 @@ Outcome = Mapping[str, float | Curve | Matrix]
 
 
 def encode(outcome: Outcome) -> dict[str, Any]:
-    """Turn an outcome into plain JSON data: exact floats, the kind of every entry named."""
+    """Turn an outcome into plain JSON data: exact floats, the kind of every entry named; raises ``AtlasError`` for what is neither."""
     if not isinstance(outcome, Mapping):
         raise AtlasError(f"A trial returns a mapping from names to numbers, curves and matrices, a {type(outcome).__name__} came back.")
     plain: dict[str, Any] = {}
     for name, value in outcome.items():
+        if not isinstance(name, str):
+            raise AtlasError(f"A trial returned a metric named {name!r}, a {type(name).__name__}; name it with a text.")
         if isinstance(value, Curve):
             plain[name] = {"curve": [list(value.x), list(value.y)], "labels": [value.x_label, value.y_label]}
         elif isinstance(value, Matrix):
@@ -59,14 +63,22 @@ def encode(outcome: Outcome) -> dict[str, Any]:
                 "labels": [value.row_label, value.column_label],
             }
         else:
-            try:
-                number = float(value)
-            except (TypeError, ValueError):
-                raise AtlasError(
-                    f"A trial returned a {type(value).__name__} under {name!r}; return a number, a Curve or a Matrix."
-                ) from None
+            number = _number(name, value)
             plain[name] = number if math.isfinite(number) else {"float": repr(number)}
     return plain
+
+
+def _number(name: str, value: Any) -> float:
+    """Read one number: Python's, NumPy's, an array or tensor of one element; true is 1."""
+    shape = getattr(value, "shape", None)
+    came = f"of shape {tuple(shape)}" if shape else repr(str(value)[:40])
+    single = value.item() if shape is not None and math.prod(shape) == 1 else value
+    if isinstance(single, numbers.Real):
+        with contextlib.suppress(OverflowError):
+            return float(single)
+    raise AtlasError(
+        f"A trial returned a {type(value).__name__} under {name!r} ({came}); return one real number (an array or tensor of one will do), a Curve or a Matrix."
+    )
 
 
 def decode(plain: Mapping[str, Any]) -> dict[str, float | Curve | Matrix]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from neuropil.atlas.board.form import Assay, Board, nearest
+from neuropil.atlas.conduct.currency import importing
 from neuropil.atlas.conduct.fingerprint import code_hash
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE, results_folder
@@ -44,10 +45,11 @@ class BoardSource:
     def load(self) -> Board:
         """Import the file and give its ``board``; raise ``AtlasError`` where it has none or cannot be imported."""
         try:
-            if PACKAGE in self.file.parents:
-                module = importlib.import_module(".".join(self.file.relative_to(PACKAGE.parent).with_suffix("").parts))
-            else:
-                module = module_at(self.file)
+            with importing(self.file):
+                if PACKAGE in self.file.parents:
+                    module = importlib.import_module(".".join(self.file.relative_to(PACKAGE.parent).with_suffix("").parts))
+                else:
+                    module = module_at(self.file)
         except ImportError as error:
             raise AtlasError(
                 f"{self.file.name} needs {error.name or error}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
@@ -69,6 +71,11 @@ class AssaySource:
     board: BoardSource
     task: str
     entries: tuple[str, ...] | None = None
+
+    @property
+    def file(self) -> Path:
+        """The board's file."""
+        return self.board.file
 
     @property
     def code(self) -> str:

@@ -46,18 +46,19 @@ def compute(
 
     A cell that fails is marked so in the store, with its traceback, and the rest goes on; then one ``AtlasError`` tells of all of them.
     """
-    missing = [cell for cell in cells if store.get(cell.key) is None]
+    missing = list({cell.key: cell for cell in cells if store.get(cell.key) is None}.values())
     done = len(cells) - len(missing)
     if watch and done:
         watch(Done(done, len(cells), "", True))
     if not missing:
         return
-    failed: list[Failure] = []
+    store.sweep()
+    failed: list[tuple[Cell, Failure]] = []
     with closing(on.run(source, missing, store, alone=alone)) as finished:
         try:
             for cell, failure in finished:
                 if failure is not None:
-                    failed.append(failure)
+                    failed.append((cell, failure))
                     store.mark_failed(cell.key, failure.sentence, failure.traceback)
                 done += 1
                 if watch:
@@ -68,8 +69,10 @@ def compute(
         raise AtlasError(_failed(failed, len(missing), store))
 
 
-def _failed(failed: Sequence[Failure], of: int, store: Store) -> str:
+def _failed(failed: Sequence[tuple[Cell, Failure]], of: int, store: Store) -> str:
     """Put the failures of a run into one sentence."""
-    first = failed[0].sentence.rstrip(".")
+    cell, first = failed[0]
+    where = store.failed(cell.key)
     others = f" ({len(failed)} of {of} cells failed, this one first)" if len(failed) > 1 else ""
-    return f"{first}{others}; mend it and run again, finished cells are kept, tracebacks are in {store.root / 'failed'}."
+    beside = ", those of the others beside it" if others else ""
+    return f"{first.sentence.rstrip('.')}{others}; mend it and run again, finished cells are kept, its traceback is {where}{beside}."

@@ -24,16 +24,19 @@ class Ledger:
         """Read all entries; raise ``AtlasError`` where the chain of hashes is broken."""
         if not self.path.exists():
             return []
-        return self._check(_whole_lines(self.path.read_text(encoding="utf-8")))
+        try:
+            return self._check(_whole_lines(self.path.read_bytes()))
+        except OSError as error:
+            raise AtlasError(said(error, self.path)) from None
 
-    def _check(self, text: str) -> list[dict[str, Any]]:
+    def _check(self, text: bytes) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = []
         previous = ""
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split(b"\n")[:-1], 1):
             try:
-                entry = json.loads(line)
+                entry = json.loads(line.decode())
                 claimed = entry.pop("hash")
-            except (json.JSONDecodeError, KeyError, AttributeError):
+            except (ValueError, KeyError, AttributeError, TypeError):
                 raise AtlasError(
                     f"{self.path} line {number} is not a ledger entry; the ledger is append-only: restore it from git."
                 ) from None
@@ -46,22 +49,23 @@ class Ledger:
         return entries
 
     def append(self, event: str, **facts: Any) -> dict[str, Any]:
-        """Add one entry, under a lock, flushed to disk before this returns."""
+        """Add one entry, under a lock, flushed to disk before this returns; a line that a crash cut off before its end is dropped first."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+", encoding="utf-8") as handle:
+            with self.path.open("a+b", buffering=0) as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 handle.seek(0)
-                text = handle.read()
-                past = self._check(_whole_lines(text))
-                if not text.endswith("\n"):
-                    handle.truncate(len(_whole_lines(text).encode()))
+                text = _whole_lines(handle.read())
+                past = self._check(text)
                 entry: dict[str, Any] = {"event": event, "at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
                 entry["previous"] = past[-1]["hash"] if past else ""
                 entry["hash"] = sha256(entry)
-                handle.write(json.dumps(entry, ensure_ascii=False, allow_nan=False) + "\n")
-                handle.flush()
-                os.fsync(handle.fileno())
+                handle.truncate(len(text))
+                try:
+                    _write(handle.fileno(), json.dumps(entry, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+                except OSError:
+                    handle.truncate(len(text))
+                    raise
                 return entry
         except OSError as error:
             raise AtlasError(said(error, self.path)) from None
@@ -82,6 +86,12 @@ def count_looks(entries: Iterable[Mapping[str, Any]]) -> int:
     return sum(max(1, len(numbers)) for numbers in seen.values())
 
 
-def _whole_lines(text: str) -> str:
+def _whole_lines(text: bytes) -> bytes:
     """Drop a last line that a crash cut off before its end; it was never an entry."""
-    return text[: text.rfind("\n") + 1]
+    return text[: text.rfind(b"\n") + 1]
+
+
+def _write(handle: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(handle, line) :]
+    os.fsync(handle)

@@ -10,9 +10,11 @@ import traceback
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 from neuropil.atlas.catalogue import row, study_path
+from neuropil.atlas.conduct.currency import importing
 from neuropil.atlas.conduct.fingerprint import code_hash
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE, read_json, results_folder
@@ -57,6 +59,11 @@ class Experiment(Protocol):
 
 class Origin(Hashable, Protocol):
     """Where an experiment is written; travels to workers, which load it there."""
+
+    @property
+    def file(self) -> Path:
+        """Its file."""
+        ...
 
     @property
     def code(self) -> str:
@@ -108,25 +115,8 @@ class Source:
     def load(self) -> Study:
         """Import the file and give its ``study``; raise ``AtlasError`` where it has none or cannot be imported."""
         try:
-            if PACKAGE in self.file.parents:
-                relative = self.file.relative_to(PACKAGE.parent).with_suffix("")
-                module = importlib.import_module(".".join(relative.parts))
-            elif self.package:
-                relative = self.file.relative_to(self.package.folder).with_suffix("")
-                bare = next(folder for folder in self.file.parents if not (folder / "__init__.py").is_file())
-                if self.package.folder in (bare, *bare.parents):
-                    raise AtlasError(f"{bare} has no __init__.py; add one, so that the parts which {self.slug} imports are hashed with it.")
-                module = importlib.import_module(".".join((self.package.module, *relative.parts)))
-            else:
-                name = f"neuropil_user_study_{self.file.stem}"
-                if str(self.file.parent) not in sys.path:
-                    sys.path.insert(0, str(self.file.parent))
-                spec = importlib.util.spec_from_file_location(name, self.file)
-                if spec is None or spec.loader is None:
-                    raise AtlasError(f"{self.file} is not a Python file; give the path of a .py file that defines `study = Study(...)`.")
-                module = importlib.util.module_from_spec(spec)
-                sys.modules[name] = module
-                spec.loader.exec_module(module)
+            with importing(self.file):
+                module = self._module()
         except ModuleNotFoundError as error:
             raise AtlasError(
                 f"{self.file.name} needs {error.name}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
@@ -142,6 +132,27 @@ class Source:
         if not isinstance(study, Study):
             raise AtlasError(f"{self.file} defines no study; it must hold `study = Study(...)` at its top level.")
         return study
+
+    def _module(self) -> ModuleType:
+        if PACKAGE in self.file.parents:
+            relative = self.file.relative_to(PACKAGE.parent).with_suffix("")
+            return importlib.import_module(".".join(relative.parts))
+        if self.package:
+            relative = self.file.relative_to(self.package.folder).with_suffix("")
+            bare = next(folder for folder in self.file.parents if not (folder / "__init__.py").is_file())
+            if self.package.folder in (bare, *bare.parents):
+                raise AtlasError(f"{bare} has no __init__.py; add one, so that the parts which {self.slug} imports are hashed with it.")
+            return importlib.import_module(".".join((self.package.module, *relative.parts)))
+        name = f"neuropil_user_study_{self.file.stem}"
+        if str(self.file.parent) not in sys.path:
+            sys.path.insert(0, str(self.file.parent))
+        spec = importlib.util.spec_from_file_location(name, self.file)
+        if spec is None or spec.loader is None:
+            raise AtlasError(f"{self.file} is not a Python file; give the path of a .py file that defines `study = Study(...)`.")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
 
 
 def find(reference: str) -> Source:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from neuropil.atlas.conduct.fingerprint import agrees
+from neuropil.atlas.conduct.keeping import mend
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.registration import count, keep_history
@@ -35,6 +36,8 @@ def refresh(source: Source, *, digests: Callable[[Source], Mapping[str, str]], s
     seconds = float(result["provenance"]["seconds"])
     if result["registration"]["number"] < registered:
         return Refreshed(source, "pending", f"registration {registered} has no result yet", seconds)
+    if behind := mend(source.folder, result):
+        return Refreshed(source, "pending", behind, seconds)
     if not stale(source, result):
         return Refreshed(source, "fresh", "the code is the result's own, or its smoke numbers agree", seconds)
     study = source.load()

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from neuropil.atlas.conduct.currency import refuse_changed
 from neuropil.atlas.conduct.fingerprint import agrees, parts
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, settings, tuned
 from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import PACKAGE, read_json, sha256, write_json
+from neuropil.atlas.files import PACKAGE, alone, read_json, sha256, sweep, write_json
 from neuropil.atlas.seeds import derive_seeds
 from neuropil.atlas.statistics.estimates import estimate
 from neuropil.atlas.statistics.house import check_delta
@@ -129,12 +130,28 @@ def register(
     Raises ``AtlasError`` where tuning is missing, was done with other code or space, or has its optimum at a grid's edge; where a delta is below the
     house table; where strength 0 is not the control; and where a look was taken and no amendment is declared.
     """
-    folder, ledger = source.writable(), Ledger(source.folder)
+    refuse_changed(source.file)
+    with alone(source.writable(), "registering"):
+        sweep(source.folder)
+        return _register(source, study, budget, digests, fingerprint, off_passed, amend)
+
+
+def _register(
+    source: Source,
+    study: Study,
+    budget: str,
+    digests: Mapping[str, str],
+    fingerprint: dict[str, dict[str, float]],
+    off_passed: bool,
+    amend: str,
+) -> Registration:
+    folder, ledger = source.folder, Ledger(source.folder)
     already = count(folder)
     keep_history(folder)
     recorded = max((e["registration"] for e in ledger.entries() if e["event"] in ("registered", "amended")), default=0)
     if recorded > already:
         raise AtlasError(f"The ledger records registration {recorded} of {study.slug} and its file is gone; restore {folder} from git.")
+    already = min(already, max(recorded, 1))  # one that was killed before the ledger had it is no registration
     looks = ledger.looks(already)
     if looks and not amend:
         raise AtlasError(
@@ -167,7 +184,9 @@ def check_current(source: Source, study: Study, registration: Registration, dige
         e["hash_of_registration"] for e in entries if e["event"] in ("registered", "amended") and e["registration"] == registration.number
     ]
     if not claimed or claimed[-1] != registration.hash:
-        raise AtlasError(f"{path_of(folder, registration.number)} is not the one the ledger records; restore both from git.")
+        raise AtlasError(
+            f"{path_of(folder, registration.number)} is not the one the ledger records; register again, or restore both from git."
+        )
     now = describe(source, study, registration.budget, digests)
     changed = [key for key, value in now.items() if sha256(registration.frozen.get(key)) != sha256(value)]
     if changed:
@@ -192,7 +211,7 @@ def keep_history(folder: Path) -> None:
     """Raise ``AtlasError`` where the ledger does not begin with the one that git holds: it is append-only."""
     path = folder / "ledger.jsonl"
     held = _git(path, "show", "HEAD:./{}")
-    now = path.read_text(encoding="utf-8") if path.exists() else ""
+    now = path.read_bytes().decode(errors="replace") if path.exists() else ""
     if held is not None and not now.startswith(held):
         raise AtlasError(f"{path} lost or changed lines that git holds; it is append-only: restore it with `git checkout -- {path}`.")
 

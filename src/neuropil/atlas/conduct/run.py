@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuropil.atlas.conduct.checks import refuse_nan
+from neuropil.atlas.conduct.currency import refuse_changed
 from neuropil.atlas.conduct.execute import Executor, Watcher, compute
+from neuropil.atlas.conduct.keeping import keep, numbers
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, tuned
 from neuropil.atlas.conduct.local import ONE_PROCESS
 from neuropil.atlas.conduct.plan import plan, table
 from neuropil.atlas.conduct.registration import check_current, read, require_committed
-from neuropil.atlas.conduct.result import assemble, per_seed_csv
+from neuropil.atlas.conduct.result import assemble
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.errors import AtlasError, InterruptionError
-from neuropil.atlas.files import sha256, write_result, write_text
+from neuropil.atlas.files import alone, sweep
 from neuropil.atlas.outcome import Table
 from neuropil.atlas.seeds import EXPLORATORY_LIMIT
 from neuropil.atlas.study import Study
@@ -48,8 +50,13 @@ def run(
         return _report(source, study, budget, digests, store, on, watch)
     default = {"smoke": [0], "glance": [0, 1, 2]}.get(budget, [0])
     wanted = list(arms) if arms is not None else default_arms(study, budget)
+    before = tuned(source, study, budget)
     found, seconds = _measure(source, study, budget, wanted, list(seeds if seeds is not None else default), digests, store, on, watch)
-    return assemble(source, study, budget, found, seconds, None, digests, None)
+    result = assemble(source, study, budget, found, seconds, None, digests, None)
+    refuse_changed(source.file)
+    if tuned(source, study, budget) != before:
+        raise AtlasError(f"{study.slug} was tuned anew while it ran; run the same again, its arms have other settings now.")
+    return result
 
 
 def smoke(source: Source, study: Study, *, digests: Mapping[str, str], store: Store, watch: Watcher | None = None) -> Table:
@@ -80,12 +87,16 @@ def _measure(
     on: Executor,
     watch: Watcher | None,
 ) -> tuple[Table, dict[str, list[float]]]:
+    refuse_changed(source.file)
     chosen = tuned(source, study, budget)
     cells = plan(source, study, budget, arms, seeds, chosen=chosen, digests=digests)
     alone = any(contrast.on in study.timed for contrast in study.contrasts)
     compute(source, cells, store, on=on, alone=alone and budget != "smoke", watch=watch)
     found, seconds = table(cells, store, arms, seeds)
-    refuse_nan(found)
+    try:
+        refuse_nan(found)
+    except AtlasError as error:
+        raise AtlasError(f"{study.slug}: {error}") from None
     return found, seconds
 
 
@@ -97,34 +108,25 @@ def _report(
         raise AtlasError(
             f"{study.slug} is registered for the {registration.budget} budget, {budget} was asked for; explore it with --seeds 0:10."
         )
-    check_current(source, study, registration, digests)
-    require_committed(source, registration)
-    ledger = Ledger(source.folder)
-    facts = {"registration": registration.number, "code": registration.code, "budget": budget, "seeds": len(registration.seeds)}
-    ledger.append("started", **facts)
-    try:
-        found, seconds = _measure(source, study, budget, default_arms(study, budget), registration.seeds, digests, store, on, watch)
-        smoked = smoke(source, study, digests=digests, store=store)
-        result = assemble(source, study, budget, found, seconds, smoked, digests, registration)
-    except InterruptionError:
-        ledger.append("aborted", **facts, reason="interrupted")
-        raise
-    except AtlasError as error:
-        ledger.append("failed", **facts, reason=str(error))
-        raise
-    ending = "" if registration.number == 1 else f"-{registration.number}"
-    ledger.append("finished", **facts, verdict=result["verdict"]["word"], numbers=numbers(study, found))
-    result["looks"] = {"this": ledger.looks(), "of": ledger.looks()}
-    write_result(source.folder / f"result{ending}.json", result)
-    write_text(source.folder / f"seeds{ending}.csv", per_seed_csv(result))
+    with alone(source.folder, "running"):
+        check_current(source, study, registration, digests)
+        require_committed(source, registration)
+        sweep(source.folder)
+        ledger = Ledger(source.folder)
+        facts = {"registration": registration.number, "code": registration.code, "budget": budget, "seeds": len(registration.seeds)}
+        ledger.append("started", **facts)
+        try:
+            found, seconds = _measure(source, study, budget, default_arms(study, budget), registration.seeds, digests, store, on, watch)
+            smoked = smoke(source, study, digests=digests, store=store)
+            result = assemble(source, study, budget, found, seconds, smoked, digests, registration)
+            check_current(source, study, registration, digests)
+        except (InterruptionError, KeyboardInterrupt):
+            ledger.append("aborted", **facts, reason="interrupted")
+            raise
+        except Exception as error:
+            ledger.append("failed", **facts, reason=str(error))
+            raise
+        ledger.append("finished", **facts, verdict=result["verdict"]["word"], numbers=numbers(result))
+        result["looks"] = {"this": ledger.looks(), "of": ledger.looks()}
+        keep(source.folder, result)
     return result
-
-
-def numbers(study: Study, found: Table) -> str:
-    """Hash every number of a run, times left out: a run that gives others is another look."""
-    return sha256(
-        {
-            arm: {name: [repr(v) for v in found.values(arm, name)] for name in found.numbers(arm) if name not in study.timed}
-            for arm in found.arms
-        }
-    )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from neuropil.atlas.conduct.currency import refuse_changed
 from neuropil.atlas.conduct.execute import Executor, Watcher, compute
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
@@ -15,7 +16,7 @@ from neuropil.atlas.conduct.local import ONE_PROCESS
 from neuropil.atlas.conduct.plan import plan, table
 from neuropil.atlas.conduct.registration import keep_history, rule_of
 from neuropil.atlas.conduct.store import Store
-from neuropil.atlas.files import alone, read_json, sha256, write_json
+from neuropil.atlas.files import alone, read_json, sha256, sweep, write_json
 from neuropil.atlas.space import Tune
 from neuropil.atlas.study import Study
 
@@ -38,6 +39,8 @@ def tune(
     path = source.writable() / "tuning.json"
     with alone(source.folder, "tuning"):
         keep_history(source.folder)
+        refuse_changed(source.file)
+        sweep(source.folder)
         trials, chosen, edges, followed = _search(source, study, budget, digests, store, on, watch)
         spread_seeds = list(study.tune.spread if study.tune else range(1100, 1110))
         arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
@@ -62,6 +65,7 @@ def tune(
             "code": source.code,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        refuse_changed(source.file)
         everything = read_json(path) if path.exists() else {}
         write_json(path, everything | {budget: record})
         Ledger(source.folder).append("tuned", budget=budget, chosen=chosen, trials=len(trials), record=sha256(record), code=source.code)
