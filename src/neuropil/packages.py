@@ -51,7 +51,7 @@ def load_parts() -> dict[str, str]:
     """Import what packages name under ``neuropil.parts``; give a sentence for each that fails, empty for those that load, by name and version."""
     for family in REGISTER:
         import_module(f"neuropil.{family}")
-    said = {}
+    said: dict[str, str] = {}
     for entry in _entries(PARTS):
         package = " ".join(_distribution(entry)).strip()
         try:

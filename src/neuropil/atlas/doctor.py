@@ -8,11 +8,12 @@ import platform
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 
-from neuropil.atlas.catalogue import rows, study_path
+from neuropil.atlas.catalogue import adopted, own_rows, study_path
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import committed_results, source_root
 from neuropil.cache import cache_folder
+from neuropil.packages import load_parts
 
 EXTRAS = {
     "fast": ("numba",),
@@ -44,7 +45,7 @@ def examine() -> tuple[list[tuple[str, str, str]], bool]:
         else:
             mark = "bad" if extra == "atlas" else "note"
             lines.append((mark, f"extra [{extra}]", f"without {', '.join(missing)}; `pip install 'neuropil[{extra}]'` where you need it"))
-    lines += [_accelerator(), _cells(), ("ok", "results", str(committed_results())), _data_folder(), _ledgers()]
+    lines += [_accelerator(), _cells(), ("ok", "results", str(committed_results())), _data_folder(), _ledgers(), *_packages()]
     return lines, all(mark != "bad" for mark, _, _ in lines)
 
 
@@ -78,8 +79,20 @@ def _data_folder() -> tuple[str, str, str]:
 
 def _ledgers() -> tuple[str, str, str]:
     try:
-        entries = sum(len(Ledger(committed_results() / row.slug).entries()) for row in rows() if study_path(row.slug))
+        entries = sum(len(Ledger(committed_results() / row.slug).entries()) for row in own_rows() if study_path(row.slug))
     except AtlasError as error:
         return ("bad", "ledgers", str(error))
     where = "a source checkout" if source_root() else "an installed wheel"
     return ("ok", "ledgers", f"{entries} entries, every chain of hashes whole ({where})")
+
+
+def _packages() -> list[tuple[str, str, str]]:
+    """What other packages add, a line each: rows and studies, parts; what is wrong with one."""
+    parts, found = load_parts(), adopted()
+    lines = [("bad", "package", sentence) for sentence in (*found.problems, *filter(None, parts.values()))]
+    for package in found.packages.values():
+        slugs = [row.slug for row in found.rows if row.package == package.name]
+        studies = sum(study_path(slug) is not None for slug in slugs)
+        lines.append(("ok", f"package {package}", f"{len(slugs)} rows, {studies} of them studies, in {package.folder}"))
+    lines += [("ok", f"package {name}", "its parts are registered") for name, said in parts.items() if not said]
+    return lines

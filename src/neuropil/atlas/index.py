@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuropil.atlas.catalogue import Row, rows, study_path
+from neuropil.atlas.comparison.reading import check_verdict
 from neuropil.atlas.conduct.fingerprint import Remembered
 from neuropil.atlas.conduct.ledger import Ledger, count_looks
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.registration import count
 from neuropil.atlas.conduct.syntax import memory, signature
+from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json
 from neuropil.atlas.guides import has_guide
 from neuropil.atlas.statistics.multiplicity import benjamini_hochberg
@@ -46,14 +48,28 @@ def record(row: Row) -> dict[str, Any]:
 
 
 def _record(row: Row, code: Remembered) -> dict[str, Any]:
+    """The record of a row; what is wrong with a row of somebody's package is said in it, and the others are none the worse."""
     file = study_path(row.slug)
-    found: dict[str, Any] = {
+    found = _blank(row, file)
+    if file is None:
+        return found
+    try:
+        return found | _known(Source(row.slug, file), code)
+    except AtlasError as error:
+        if not row.package:
+            raise
+        return found | {"problem": f"The package {row.package}: {error}"}
+
+
+def _blank(row: Row, file: Path | None) -> dict[str, Any]:
+    return {
         "slug": row.slug,
         "title": row.title,
         "year": row.year,
         "family": row.family,
         "tier": row.tier,
         "kind": row.kind,
+        "package": row.package or None,
         "status": "implemented" if file else "guide" if has_guide(row.slug) else "catalogued",
         "verdict": None,
         "effect": None,
@@ -69,19 +85,21 @@ def _record(row: Row, code: Remembered) -> dict[str, Any]:
         "stale": None,
         "carried": None,
     }
-    if file is None:
-        return found
-    source = Source(row.slug, file)
+
+
+def _known(source: Source, code: Remembered) -> dict[str, Any]:
+    """What is known of a study: its looks, and its latest result where it has one."""
     entries, result = Ledger(source.folder).entries(), latest_head(source.folder)
-    found["looks"] = count_looks(entries)
+    found: dict[str, Any] = {"looks": count_looks(entries)}
     if result is None:
-        return found | {"fidelity": code.fidelity(file)}
+        return found | {"fidelity": code.fidelity(source.file)}
+    check_verdict(result, str(result_paths(source.folder)[-1]))
     primary = result["contrasts"][result["verdict"]["decided_by"]]
     found |= {key: primary[key] for key in ("effect", "units", "interval", "delta", "n", "p")}
     if primary["scale"] == "log":
         found |= {"effect": math.exp(primary["effect"]), "units": f"fold ({primary['units']})"}
         found |= {"interval": [math.exp(limit) for limit in primary["interval"]]}
-    standing = _standing(code.code_hash(file), result, entries)
+    standing = _standing(code.code_hash(source.file), result, entries)
     return found | {
         "verdict": result["verdict"]["word"],
         "fidelity": result["fidelity"],

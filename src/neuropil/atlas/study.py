@@ -71,6 +71,7 @@ class Study:
     ``fidelity``: code (the authors' code was read), paper (equations only), reconstructed (our reading), unverifiable (never gets a badge).
     ``scale``: own (the paper's), reduced (its data, smaller), proxy (other data). ``arms`` map a name to its settings; ``budgets`` likewise
     (smoke, glance, desk, and full where it exists). ``primary`` may be several contrasts, which must then all pass.
+    ``explored`` names the settings that were changed by hand (``neuropil run --set``), of which no verdict comes.
     ``data`` maps a budget to the names of the data sets it loads, by which results are keyed to checksums. Two settings of a budget are
     read by the statistics: ``resplit=(train, test)`` says that every seed draws a fresh split of one pool, so that intervals carry the
     Nadeau-Bengio correction; ``test_items`` is the number of test items behind one share of correct answers.
@@ -96,6 +97,7 @@ class Study:
     secondary: tuple[Contrast, ...] = ()
     paper: Mapping[str, Any] = field(default_factory=dict)
     notes: str = ""
+    explored: Mapping[str, Any] = field(default_factory=dict, init=False)
     figures: dict[str, tuple[str, FigureFunction]] = field(default_factory=dict, init=False)
     _trial: TrialFunction | None = field(default=None, init=False)
     _trials: TrialsFunction | None = field(default=None, init=False)

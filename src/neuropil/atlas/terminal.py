@@ -80,7 +80,8 @@ def verdict_line(result: dict[str, Any]) -> Text:
     """Say the verdict, or why there is none."""
     if result["verdict"] is None:
         seeds = f"{len(result['seeds'])} seed{'s' if len(result['seeds']) > 1 else ''}"
-        return Text(f"Exploratory ({result['budget']['name']}, {seeds}): an estimate, no verdict.", style="italic")
+        by_hand = "".join(f", {place}={value}" for place, value in result.get("set", {}).items())
+        return Text(f"Exploratory ({result['budget']['name']}, {seeds}{by_hand}): an estimate, no verdict.", style="italic")
     word = result["verdict"]["word"]
     line = Text.assemble(
         (word, STYLES[word]), f" at {result['budget']['name']} scale, look {result['looks']['this']} of {result['looks']['of']}"
@@ -139,7 +140,14 @@ def _checks(result: dict[str, Any]) -> Grid:
 def rows_table(records: list[dict[str, Any]], width: int) -> Grid:
     """Lay out rows of the index, fewer columns where the terminal is narrow."""
     wide, narrow = width >= 100, width < 60
-    columns = ["slug"] + ([] if narrow else ["family", "tier"]) + ["verdict"] + (["effect", "n", "looks", "title"] if wide else [])
+    origin = any(record["package"] for record in records)
+    columns = (
+        ["slug"]
+        + (["from"] if origin else [])
+        + ([] if narrow else ["family", "tier"])
+        + ["verdict"]
+        + (["effect", "n", "looks", "title"] if wide else [])
+    )
     grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, expand=wide)
     for column in columns:
         grid.add_column(
@@ -153,6 +161,7 @@ def rows_table(records: list[dict[str, Any]], width: int) -> Grid:
         style = STYLES.get(word, "dim" if word == "catalogued" else "")
         cells: list[Text | str] = [
             record["slug"],
+            *([record["package"] or ""] if origin else []),
             *([] if narrow else [record["family"], record["tier"]]),
             Text(word + (" (stale)" if record["stale"] else ""), style=style),
         ]

@@ -22,10 +22,17 @@ def run(
         str | None, typer.Option(help="Explore with these seeds, as 0:10 or 3,5,8; no verdict. Default: the registered ones.")
     ] = None,
     arms: Annotated[str | None, typer.Option(help="Explore with these arms only, as a,b.")] = None,
+    settings_by_hand: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Explore with another setting, as budget.epochs=5, arm.ARM.lr=0.01, arms.lr=0.01.", metavar="NAME=VALUE"
+        ),
+    ] = None,
     jobs: Jobs = CORES,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.", metavar="FILE", dir_okay=False)] = None,
 ) -> None:
     """Run a study. Finished cells are never run again; Ctrl-C loses nothing."""
+    from neuropil.atlas.conduct.exploring import explore
     from neuropil.atlas.conduct.loading import budget_settings, find, settings
     from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.run import run as run_study
@@ -39,6 +46,12 @@ def run(
     chosen = None if arms is None else [arm.strip() for arm in arms.split(",")]
     for arm in chosen or ():
         settings(study, arm, {})
+    if settings_by_hand:
+        if seeds is None and budget not in ("smoke", "glance"):
+            raise AtlasError(
+                f"--set {settings_by_hand[0]} is for exploring, and a reporting run takes what was registered; give --seeds 0:10 beside it, or --budget glance."
+            )
+        study = explore(source, study, budget, settings_by_hand)
     if json_file is not None and not json_file.parent.is_dir():
         raise AtlasError(f"--json names {json_file}, and the folder {json_file.parent} does not exist; make it first.")
     store = Store()

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.cli.common import Row, app, escaped, out
+from neuropil.cli.common import Row, app, escaped, out, say
 
 
 @app.command("list")
@@ -32,6 +32,9 @@ def list_rows(
         "verdict": (verdict, VERDICTS),
     }
     records = index()
+    for record in records:
+        if "problem" in record:
+            say(record["problem"])
     for name, (value, accepted) in allowed.items():
         if value is None:
             continue
@@ -90,7 +93,9 @@ def show(slug: Row, as_json: Annotated[bool, typer.Option("--json", help="Print 
         print(json.dumps(asdict(row) | record, indent=1, ensure_ascii=False))
         return
     out.print(f"[bold]{escaped(row.title)}[/bold]")
-    out.print(f"{escaped(', '.join(row.authors)) or 'authors not recorded'}, {row.year} · {row.family} · {row.tier} · {row.kind}")
+    out.print(
+        f"{escaped(', '.join(row.authors)) or 'authors not recorded'}, {row.year} · {row.family} · {row.tier} · {row.kind}{f' · from the package {row.package}' if row.package else ''}"
+    )
     out.print(f"\n{escaped(row.claim)}\n")
     if row.tags:
         out.print(f"[dim]{escaped(', '.join(row.tags))}[/dim]")

@@ -54,8 +54,9 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, every metric of every arm.")] = False,
 ) -> None:
     """Put results side by side: means, effects, verdicts, and in what the runs differ; paired by seed where the seeds are the same."""
-    from neuropil.atlas.comparison import compare as compare_results
-    from neuropil.atlas.comparison import lay_out, read_result
+    from neuropil.atlas.comparison.comparing import compare as compare_results
+    from neuropil.atlas.comparison.layout import lay_out
+    from neuropil.atlas.comparison.reading import read_result
 
     if len(set(map(str, files))) < len(files):
         raise AtlasError("A file is named twice; a result beside itself says nothing: name another.")

@@ -45,7 +45,7 @@ def tour(
     most: Annotated[int, typer.Option(min=1, help="How many studies at most.")] = 8,
 ) -> None:
     """Run the glance of up to eight studies on data that installed packages carry, and write a page about them."""
-    from neuropil.atlas.catalogue import rows, study_path
+    from neuropil.atlas.catalogue import own_rows, study_path
     from neuropil.atlas.conduct.loading import Source
     from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.run import run as run_study
@@ -55,7 +55,7 @@ def tour(
     from neuropil.atlas.terminal import progress, summary
     from neuropil.data import packaged
 
-    sources = [Source(row.slug, file) for row in rows() if (file := study_path(row.slug))]
+    sources = [Source(row.slug, file) for row in own_rows() if (file := study_path(row.slug))]
     studies = [(source, source.load()) for source in sources]
     chosen = [(source, study) for source, study in studies if all(packaged(name) for name in study.data.get("glance", ()))][:most]
     if not chosen:
@@ -71,3 +71,24 @@ def tour(
         shown.append((result, study, row_of(source.slug), latest_result(source.folder)))
     write(out_file, render_tour(shown))
     out.print(f"The page: {out_file.resolve()}", soft_wrap=True)
+
+
+@app.command()
+def site(
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="The folder to write it into: a new one, or that of an earlier site.", metavar="DIR")
+    ],
+    jobs: Jobs = CORES,
+) -> None:
+    """Build the atlas as a static site: all papers with search and filters, studies, boards, guides; open its index.html, no server needed."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from neuropil.atlas.pages.site import build
+
+    columns = (TextColumn("studies"), BarColumn(bar_width=None), MofNCompleteColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        built = build(out_folder, jobs=jobs, watch=lambda done, total: bar.update(task, completed=done, total=total))
+    gone = f", {built.removed} old ones removed" if built.removed else ""
+    out.print(f"{built.pages} pages, {built.written} of them written{gone}.")
+    out.print(f"{built.index.resolve()}", soft_wrap=True)

@@ -101,7 +101,7 @@ def _means(results: Sequence[Result], shared: Sequence[int]) -> list[dict[str, A
         records = [result["arms"].get(arm, {"metrics": {}})["metrics"] for result in results]
         for metric in _keys(records):
             values = [_numbers(record.get(metric, [])) for record in records]
-            row = {"arm": arm, "metric": metric, "units": _units(results, metric)}
+            row: dict[str, Any] = {"arm": arm, "metric": metric, "units": _units(results, metric)}
             row["values"] = [_mean(each, result) if each else None for each, result in zip(values, results, strict=True)]
             row["difference"] = _paired(values, results, shared) if shared and all(values) else None
             found.append(row)

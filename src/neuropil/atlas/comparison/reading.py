@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,12 @@ def check_result(found: Any, where: str) -> None:
         raise AtlasError(
             f"{where} has the form {found.get('schema')!r} of a result, this neuropil reads {SCHEMA}; run the study again, or use the neuropil that wrote it."
         )
-    verdict, words = found["verdict"], [contrast.get("word") for contrast in found["contrasts"] if contrast.get("word")]
+    check_verdict(found, where)
+
+
+def check_verdict(found: Mapping[str, Any], where: str) -> None:
+    """Raise ``AtlasError`` for a result, with or without its arms, that offers a verdict which no registration's seeds gave."""
+    verdict, words = found["verdict"], [contrast["word"] for contrast in found["contrasts"] if contrast.get("word")]
     if verdict is None and not words and found["exploratory"]:
         return
     said = verdict["word"] if verdict else words[0] if words else "no verdict"
@@ -40,7 +46,7 @@ def check_result(found: Any, where: str) -> None:
         )
 
 
-def _unregistered(found: dict[str, Any]) -> str:
+def _unregistered(found: Mapping[str, Any]) -> str:
     """Say why a result that claims a verdict cannot have one; empty where it can."""
     registration = found["registration"]
     if found["exploratory"]:

@@ -63,6 +63,7 @@ def assemble(
         "paper": dict(study.paper),
         "budget": {"name": budget, **study.budgets[budget]},
         "exploratory": registration is None,
+        "set": dict(study.explored),
         "seeds": found.seeds,
         "arms": {arm: _arm(source, study, budget, arm, found, seconds[arm]) for arm in found.arms},
         "metrics": {

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.catalogue import Row, cite
+from neuropil.atlas.comparison.reading import read_result
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.registration import count, read
+from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json
 from neuropil.atlas.index import head, result_paths
 from neuropil.atlas.pages.figures import figures_of
@@ -21,7 +23,9 @@ def study_page(source: Source, path: Path, *, row: Row | None, code: str, site: 
 
     ``code`` is the hash of the study's code as it is now; ``row`` is ``None`` for a study of the user's own.
     """
-    result, folder = read_json(path), source.folder
+    result, folder = read_result(path), source.folder
+    if result["slug"] != source.slug:
+        raise AtlasError(f"{path} is a result of {result['slug']}, and the page is of {source.slug}; name the study that it belongs to.")
     others = [head(other) for other in result_paths(folder)] if result["registration"] else []
     tuning, remarks = folder / "tuning.json", folder / "remarks.md"
     table = table_of(result)
