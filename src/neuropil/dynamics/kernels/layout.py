@@ -14,18 +14,17 @@ from neuropil.dynamics.kernels.trace import Side
 
 CACHE = 1 << 20
 """Bytes: states computed again for one piece of neurons take about so much, a usual second-level cache."""
-_NARROW, _WIDE = 256, 8192
-"""Neurons in a piece, at least and at most."""
-_COMFORTABLE = 1024
-"""Neurons in a piece whose rows the processor reads ahead well."""
+_NARROW, _WIDE = 256, 16384
+"""Neurons in a piece, at least and at most: in wider ones the processor reads ahead through longer rows."""
 DTYPES = {torch.float32: "float32", torch.float64: "float64"}
 
 
 def every(moments: int, fields: int, size: int, store: str, cached: bool = True) -> int:
-    """Keep the state before every so many moments: each, or as few as can be computed again within the cache (where one is), or a root's share."""
+    """Keep the state before every so many moments: each, or a root's share, or fewer where those of the widest piece can be computed again within the cache."""
     if store == "state":
         return 1
-    return moments if cached and moments * fields * size * _COMFORTABLE <= CACHE else math.isqrt(moments - 1) + 1
+    root = math.isqrt(moments - 1) + 1
+    return min(max(root, CACHE // (fields * size * _WIDE)), moments) if cached else root
 
 
 class Place(NamedTuple):
@@ -40,7 +39,7 @@ class Place(NamedTuple):
     @classmethod
     def of(cls, flat: int, features: int, *, replicas: int = 1, bytes_each: int = 0) -> Place:
         """Pieces whose neurons, of ``bytes_each``, fit the cache, and enough of them for all threads."""
-        fitting = min(CACHE // bytes_each if bytes_each else _WIDE, flat // (4 * torch.get_num_threads()), _WIDE)
+        fitting = min(CACHE // bytes_each if bytes_each else _WIDE, flat // (2 * torch.get_num_threads()), _WIDE)
         wanted, span = max(fitting, _NARROW), flat // replicas
         if features >= wanted:
             pieces = -(-features // wanted)
