@@ -119,8 +119,8 @@ board = Board(
     note="The drive of every cell, the current that makes it active, is found by one rule before training (active in 8 % of moments under noise, or a root mean "
     "square of one half); recurrence, read-out and batch normalisation are the same for all. Learning rates were tuned on one grid; time constants were "
     "not: those of neurons that have a membrane are 20 steps, everything else is the library's default. Ranks hold for this network, these budgets and "
-    "these defaults. Synaptic operations are counted as NeuroBench counts them; what a neuron computes by itself at each step is not among them, and "
-    "is more for some models than for others.",
+    "these defaults. Synaptic operations are counted as NeuroBench counts them, over a hundred test items; what a neuron computes by itself at each step "
+    "is not among them, and is more for some models than for others.",
 )
 
 

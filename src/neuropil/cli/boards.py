@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def read_board(
     name: Annotated[
         str | None,
-        typer.Argument(help="A board, or the path of your own board file (.py); without one, boards are listed.", metavar="[NAME|FILE.py]"),
+        typer.Argument(help="A board, or the path of your own board file (.py); without one, boards are listed.", metavar="NAME|FILE.py"),
     ] = None,
     task: Annotated[str | None, typer.Option(help="One task of the board; all by default.")] = None,
     entries: Annotated[

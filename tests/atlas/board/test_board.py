@@ -141,7 +141,7 @@ def test_a_failing_entry_is_one_sentence_and_the_rest_is_kept(bench):
     ("part", "says"),
     [
         ("STRENGTH = float('nan')\n", r"'score' of arm 'odd' is NaN"),
-        ("STRENGTH = 'many'\n", r"failed with TypeError"),
+        ("STRENGTH = 'many'\n", r"failed .*with TypeError"),
     ],
 )
 def test_scores_that_are_no_numbers_are_refused(bench, part, says):
