@@ -15,7 +15,7 @@ class BatchNormMLP(nn.Module):
     """Layers with batch normalisation before the nonlinearity: ``h_k = f(norm(layer_k(h_(k-1))))``, the last layer linear and bare.
 
     ``sizes`` are the widths from input to output, x [B, sizes[0]] -> y [B, sizes[-1]]. ``layer(n, m)`` makes a hidden layer from n to m features (``None``: linear,
-    weights normal with variance 2 / n, he2015); ``activation`` makes the nonlinearity after it. The last layer begins with variance 1 / n and bias 0. Parts are
+    weights normal with variance 2 / n, he2015); ``norm(m)`` makes what comes after it (``nn.Identity``: nothing), ``activation()`` the nonlinearity after that. The last layer begins with variance 1 / n and bias 0. Parts are
     named ``layers.layer1``, ``layers.norm1``, ``layers.activation1``, ..., ``layers.readout``. Source: ioffe2015.
     Raises ``ValueError`` for fewer than two sizes, sizes below 1, and inputs of another width.
     """
@@ -25,6 +25,7 @@ class BatchNormMLP(nn.Module):
         sizes: Sequence[int],
         layer: Callable[[int, int], nn.Module] | None = None,
         activation: Callable[[], nn.Module] = nn.ReLU,
+        norm: Callable[[int], nn.Module] = nn.BatchNorm1d,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class BatchNormMLP(nn.Module):
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         for k, (n, m) in enumerate(zip(self.sizes[:-2], self.sizes[1:-1], strict=True), 1):
             parts[f"layer{k}"] = layer(n, m) if layer is not None else _linear(n, m, 2.0, generator)
-            parts[f"norm{k}"] = nn.BatchNorm1d(m)
+            parts[f"norm{k}"] = norm(m)
             parts[f"activation{k}"] = activation()
         parts["readout"] = _linear(self.sizes[-2], self.sizes[-1], 1.0, generator)
         self.layers = nn.Sequential(parts)
