@@ -2,6 +2,7 @@
 
 from neuropil.cells.alif import ALIF
 from neuropil.cells.cuba_lif import CubaLIF
+from neuropil.cells.echo_unit import EchoUnit
 from neuropil.cells.event_unit import EventUnit
 from neuropil.cells.exponential_if import ExponentialIF
 from neuropil.cells.izhikevich import Izhikevich
@@ -20,6 +21,7 @@ __all__ = [
     "LIF",
     "PLIF",
     "CubaLIF",
+    "EchoUnit",
     "EventUnit",
     "ExponentialIF",
     "Izhikevich",

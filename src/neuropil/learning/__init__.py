@@ -16,6 +16,7 @@ from neuropil.learning.forward_forward import (
 from neuropil.learning.progress import Bar, progress
 from neuropil.learning.relinear import ReLinear
 from neuropil.learning.replicas import Replicas
+from neuropil.learning.ridge import ridge
 
 __all__ = [
     "Backprop",
@@ -39,5 +40,6 @@ __all__ = [
     "load_checkpoint",
     "progress",
     "restore",
+    "ridge",
     "save_checkpoint",
 ]

@@ -4,7 +4,8 @@ from neuropil.networks.attention_only import AttentionOnlyTransformer
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.mlp import MLP
+from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
 
-__all__ = ["MLP", "AttentionOnlyTransformer", "BatchNormMLP", "ConvNet", "SpikingNet", "Transformer"]
+__all__ = ["MLP", "AttentionOnlyTransformer", "BatchNormMLP", "ConvNet", "Reservoir", "SpikingNet", "Transformer"]

@@ -6,7 +6,8 @@ from neuropil.plasticity.homeostatic_learning_rate import (
     after_update,
     lookahead,
 )
+from neuropil.plasticity.inhibitory_homeostasis import InhibitoryHomeostasis
 from neuropil.plasticity.oja import Oja
 from neuropil.plasticity.stdp import STDP
 
-__all__ = ["STDP", "HomeostaticLearningRate", "HomeostaticState", "Oja", "after_update", "lookahead"]
+__all__ = ["STDP", "HomeostaticLearningRate", "HomeostaticState", "InhibitoryHomeostasis", "Oja", "after_update", "lookahead"]

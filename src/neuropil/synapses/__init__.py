@@ -5,6 +5,7 @@ from neuropil.synapses.conv import Conv
 from neuropil.synapses.delayed_linear import DelayedLinear
 from neuropil.synapses.dense import Dense
 from neuropil.synapses.event_dense import EventDense
+from neuropil.synapses.excitatory_inhibitory import ExcitatoryInhibitory
 from neuropil.synapses.kuramoto_coupling import KuramotoCoupling, order_parameter
 from neuropil.synapses.quadratic import Quadratic
 from neuropil.synapses.recurrent import Recurrent
@@ -18,6 +19,7 @@ __all__ = [
     "DelayedLinear",
     "Dense",
     "EventDense",
+    "ExcitatoryInhibitory",
     "KuramotoCoupling",
     "Quadratic",
     "Recurrent",
