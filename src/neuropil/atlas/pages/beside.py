@@ -116,9 +116,9 @@ def forest(title: str, name: str, marks: Sequence[tuple[str, str, Mapping[str, A
                 c.line(scale(limits[0]), y + 27, scale(limits[1]), y + 27, f"{style} {word}")
         if abs(effect) > most:
             x, way = scale(effect), 1 if effect > 0 else -1
-            c.path([(x - 8 * way, y + 21.5), (x, y + 27), (x - 8 * way, y + 32.5)], f"mean {word}", closed=True)
+            c.path([(x - 12 * way, y + 19.5), (x, y + 27), (x - 12 * way, y + 34.5)], f"mean {word}", closed=True)
         else:
             c.dot(scale(effect), y + 27, 5, f"mean {word}")
-    axis(c, scale, bottom, "benefit, in units of the smallest difference that matters", wanted=9 if width > 500 else 5)
+    axis(c, scale, bottom, "benefit, in smallest differences that matter", wanted=9 if width > 500 else 5)
     told = "; ".join(f"{label}: {in_deltas(contrast)[0]:.2g}, {word}" for label, word, contrast in marks)
     return c.svg(bottom + 44, title, f"In units of the smallest difference that matters. {told}.", name)

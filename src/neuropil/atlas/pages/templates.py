@@ -20,4 +20,10 @@ def environment() -> Environment:
 
 def style(*names: str) -> Markup:
     """Join style sheets, ``style.css`` first."""
-    return Markup("\n".join((PAGES / name).read_text(encoding="utf-8").strip() for name in ("style.css", *names)))
+    return Markup("\n".join(map(sheet, ("style.css", *names))))
+
+
+@cache
+def sheet(name: str) -> Markup:
+    """Give one style sheet."""
+    return Markup((PAGES / name).read_text(encoding="utf-8").strip())
