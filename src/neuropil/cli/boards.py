@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.cli.common import CORES, Jobs, app, err, out, read_seeds, tell_moved
+from neuropil.cli.common import CORES, Jobs, On, app, err, out, placed, read_seeds, tell_moved
 
 if TYPE_CHECKING:
     from neuropil.atlas.board.source import BoardSource
@@ -28,6 +28,7 @@ def read_board(
     seeds: Annotated[str | None, typer.Option(help="Explore with these seeds, as 0:3 or 3,5; nothing is kept as a result.")] = None,
     run: Annotated[bool, typer.Option("--run", help="Run what is missing or stale; finished work is never done again.")] = False,
     jobs: Jobs = CORES,
+    on: On = "local",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the results to this file.", metavar="FILE", dir_okay=False)
     ] = None,
@@ -52,7 +53,7 @@ def read_board(
         board.on(each, chosen)
     explored = read_seeds(seeds)
     ran = run or explored is not None or chosen is not None
-    found = [_run(source, each, explored, chosen, jobs) if ran else _committed(source, each) for each in tasks]
+    found = [_run(source, each, explored, chosen, jobs, on) if ran else _committed(source, each) for each in tasks]
     results = [result for result in found if result is not None]
     if not results:
         raise AtlasError(
@@ -90,15 +91,14 @@ def _list() -> None:
     out.print("Read one: `neuropil board NAME --task TASK`; put a part of your own on it: `--entries FILE.py:Class --seeds 0:3`.")
 
 
-def _run(source: BoardSource, task: str, seeds: list[int] | None, entries: tuple[str, ...] | None, jobs: int) -> dict[str, Any]:
+def _run(source: BoardSource, task: str, seeds: list[int] | None, entries: tuple[str, ...] | None, jobs: int, on: str) -> dict[str, Any]:
     from neuropil.atlas.board.run import run
-    from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.terminal import progress
 
     store = Store()
-    with progress(err, f"{source.name} {task}") as watch:
-        result = run(source, task, digests=_digests(source, task), store=store, on=Local(jobs), seeds=seeds, entries=entries, watch=watch)
+    with placed(on, jobs) as executor, progress(err, f"{source.name} {task}") as watch:
+        result = run(source, task, digests=_digests(source, task), store=store, on=executor, seeds=seeds, entries=entries, watch=watch)
     tell_moved(store)
     return result
 

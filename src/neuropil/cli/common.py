@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from rich.console import Console
 from neuropil.atlas.errors import AtlasError
 
 if TYPE_CHECKING:
+    from neuropil.atlas.conduct.execute import Executor
     from neuropil.atlas.study import Study
 
 app = typer.Typer(
@@ -31,7 +33,15 @@ Row = Annotated[str, typer.Argument(help="A slug of `neuropil list`.", metavar="
 Budget = Annotated[
     str, typer.Option(help="smoke (seconds), glance (two minutes, no verdict), desk (the verdict) or full (the paper's scale).")
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Worker processes, one torch thread each.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Worker processes, one torch thread each (a Dask scheduler has its own).")]
+On = Annotated[
+    str,
+    typer.Option(
+        help="Where cells are run: local (processes here), dask://HOST:PORT, tls://HOST:PORT or a scheduler's .json file, slurm:PROFILE "
+        "(or pbs, lsf, sge, oar, moab, htcondor; --jobs workers are started).",
+        metavar="PLACE",
+    ),
+]
 MOST_SEEDS = 10_000
 CORES = min(os.cpu_count() or 1, 8)
 
@@ -60,6 +70,15 @@ def load_digests(study: Study, *budgets: str) -> Mapping[str, str]:
     from neuropil.data import load
 
     return {name: load(name).sha256 for name in dict.fromkeys(name for budget in budgets for name in study.data.get(budget, ()))}
+
+
+@contextmanager
+def placed(on: str, jobs: int) -> Iterator[Executor]:
+    """Give the executor that ``--on`` names; what it says about its workers is printed."""
+    from neuropil.atlas.conduct.places import place
+
+    with place(on, jobs, lambda sentence: err.print(escaped(sentence), soft_wrap=True)) as executor:
+        yield executor
 
 
 def row_of(slug: str) -> Any:

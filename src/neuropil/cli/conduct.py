@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.cli.common import CORES, Budget, Jobs, Slug, app, err, escaped, load_digests, out, read_seeds, tell_moved
+from neuropil.cli.common import CORES, Budget, Jobs, On, Slug, app, err, escaped, load_digests, out, placed, read_seeds, tell_moved
 
 NO_VERDICT = 3
 """The exit code of a reporting run that finished and whose verdict was withheld (dose, gate, lesion, match, power)."""
@@ -29,12 +29,12 @@ def run(
         ),
     ] = None,
     jobs: Jobs = CORES,
+    on: On = "local",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result to this file.", metavar="FILE", dir_okay=False)] = None,
 ) -> None:
     """Run a study. Finished cells are never run again; Ctrl-C loses nothing."""
     from neuropil.atlas.conduct.exploring import explore
     from neuropil.atlas.conduct.loading import budget_settings, find, settings
-    from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.run import run as run_study
     from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.files import write_json
@@ -55,7 +55,7 @@ def run(
     if json_file is not None and not json_file.parent.is_dir():
         raise AtlasError(f"--json names {json_file}, and the folder {json_file.parent} does not exist; make it first.")
     store = Store()
-    with progress(err, f"{study.slug} {budget}") as watch:
+    with placed(on, jobs) as executor, progress(err, f"{study.slug} {budget}") as watch:
         result = run_study(
             source,
             study,
@@ -64,7 +64,7 @@ def run(
             store=store,
             seeds=read_seeds(seeds),
             arms=chosen,
-            on=Local(jobs),
+            on=executor,
             watch=watch,
         )
     tell_moved(store)
@@ -81,10 +81,9 @@ def run(
 
 
 @app.command()
-def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
+def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES, on: On = "local") -> None:
     """Tune every arm on one grid (seeds 1000 and above), and measure the spread that the number of seeds follows from."""
     from neuropil.atlas.conduct.loading import find
-    from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.registration import power_of
     from neuropil.atlas.conduct.result import fingerprint
     from neuropil.atlas.conduct.run import smoke
@@ -95,9 +94,9 @@ def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES) -> None:
     source = find(slug)
     study = source.load()
     digests, store = load_digests(study, budget, "smoke"), Store()
-    with progress(err, f"{study.slug} tuning") as watch:
+    with placed(on, jobs) as executor, progress(err, f"{study.slug} tuning") as watch:
         print_of_code = fingerprint(study, smoke(source, study, digests=digests, store=store))
-        record = tune_study(source, study, budget, digests=digests, fingerprint=print_of_code, store=store, on=Local(jobs), watch=watch)
+        record = tune_study(source, study, budget, digests=digests, fingerprint=print_of_code, store=store, on=executor, watch=watch)
     tell_moved(store)
     for arm, point in record["chosen"].items():
         out.print(f"{arm}: " + ", ".join(f"{name} {value:g}" for name, value in point.items()))
@@ -149,6 +148,7 @@ def register(
 def refresh(
     slugs: Annotated[list[str] | None, typer.Argument(help="Slugs; all implemented studies by default.", metavar="[SLUG...]")] = None,
     jobs: Jobs = CORES,
+    on: On = "local",
     dry: Annotated[bool, typer.Option("--dry", help="Only say what would be run.")] = False,
 ) -> None:
     """Carry results whose code changed without moving a number, run what is registered and pending (cheapest first), name what is stale."""
@@ -169,6 +169,6 @@ def refresh(
     for each in found:
         if each.state == "pending" and not dry:
             out.rule(each.source.slug, align="left")
-            run(each.source.reference, budget=read(each.source.folder).budget, jobs=jobs, seeds=None, arms=None, json_file=None)
+            run(each.source.reference, budget=read(each.source.folder).budget, jobs=jobs, on=on)
     if any(each.state == "stale" for each in found):
         raise typer.Exit(1)

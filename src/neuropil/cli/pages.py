@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.cli.common import CORES, Jobs, Slug, app, err, load_digests, out, row_of
+from neuropil.cli.common import CORES, Jobs, On, Slug, app, err, load_digests, out, placed, row_of
 
 
 @app.command()
@@ -42,12 +42,12 @@ def tour(
         "reports/tour.html"
     ),
     jobs: Jobs = CORES,
+    on: On = "local",
     most: Annotated[int, typer.Option(min=1, help="How many studies at most.")] = 8,
 ) -> None:
     """Run the glance of up to eight studies on data that installed packages carry, and write a page about them."""
     from neuropil.atlas.catalogue import own_rows, study_path
     from neuropil.atlas.conduct.loading import Source
-    from neuropil.atlas.conduct.local import Local
     from neuropil.atlas.conduct.run import run as run_study
     from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.index import latest_result
@@ -62,13 +62,14 @@ def tour(
         raise AtlasError("No implemented study has data in the installed packages; install some with `pip install 'neuropil[atlas]'`.")
     out.print(f"A glance at {len(chosen)} studies: mechanism and control, three seeds, no verdict. The first takes a moment to start.")
     store, shown = Store(), []
-    for position, (source, study) in enumerate(chosen, 1):
-        with progress(err, f"{position} of {len(chosen)} · {source.slug}") as watch:
-            result = run_study(source, study, "glance", digests=load_digests(study, "glance"), store=store, on=Local(jobs), watch=watch)
-        out.rule(f"{source.slug}", align="left")
-        for block in summary(result):
-            out.print(block)
-        shown.append((result, study, row_of(source.slug), latest_result(source.folder)))
+    with placed(on, jobs) as executor:
+        for position, (source, study) in enumerate(chosen, 1):
+            with progress(err, f"{position} of {len(chosen)} · {source.slug}") as watch:
+                result = run_study(source, study, "glance", digests=load_digests(study, "glance"), store=store, on=executor, watch=watch)
+            out.rule(f"{source.slug}", align="left")
+            for block in summary(result):
+                out.print(block)
+            shown.append((result, study, row_of(source.slug), latest_result(source.folder)))
     write(out_file, render_tour(shown))
     out.print(f"The page: {out_file.resolve()}", soft_wrap=True)
 
