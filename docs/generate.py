@@ -143,7 +143,7 @@ def block(studies: Sequence[Sequence[Mapping[str, Any]]], results: Path) -> str:
 def speed(results: Path) -> str:
     """Lay the benchmarks out as Markdown tables, what is saved of them."""
     parts: list[str] = []
-    for name, make in (("cells", _cells), ("speech", _speech), ("compiling", _compiling)):
+    for name, make in (("cells", _cells), ("speech", _speech), ("events", _events), ("compiling", _compiling)):
         if (results / f"{name}.json").exists():
             saved = read_json(results / f"{name}.json")
             versions = ", ".join(f"{package} {found}" for package, found in saved["machine"]["versions"].items())
@@ -174,6 +174,21 @@ def _speech(saved: Mapping[str, Any]) -> list[str]:
         f"| {_cell(name)} | {1e3 * s:.0f} | {s / seconds['neuropil']:.1f} | {megabytes[name]:.0f} | {megabytes[name] / megabytes['neuropil']:.1f} |"
         for name, s in seconds.items()
     ]
+
+
+def _events(saved: Mapping[str, Any]) -> list[str]:
+    rows, size, out_size = saved["shape"]
+    lines = [
+        f"**Products with spikes**, {rows} rows, {size} -> {out_size} neurons, forwards and backwards: how many times faster `EventDense` is than `Dense`; "
+        f"medians of {saved['repeats']} interleaved turns.",
+        "",
+        "| Inputs that are not 0 | First layer (no gradient of the input) | Hidden layer |",
+        "|--:|--:|--:|",
+    ]
+    ratio = {
+        layer: {share: each["Dense"] / each["EventDense"] for share, each in shares.items()} for layer, shares in saved["seconds"].items()
+    }
+    return lines + [f"| {float(share):.0%} | {ratio['first'][share]:.1f} | {ratio['hidden'][share]:.1f} |" for share in ratio["first"]]
 
 
 def _compiling(saved: Mapping[str, Any]) -> list[str]:
