@@ -46,13 +46,13 @@ def compute(
 
     A cell that fails is marked so in the store, with its traceback, and the rest goes on; then one ``AtlasError`` tells of all of them.
     """
+    store.sweep()
     missing = list({cell.key: cell for cell in cells if store.get(cell.key) is None}.values())
     done = len(cells) - len(missing)
     if watch and done:
         watch(Done(done, len(cells), "", True))
     if not missing:
         return
-    store.sweep()
     failed: list[tuple[Cell, Failure]] = []
     with closing(on.run(source, missing, store, alone=alone)) as finished:
         try:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from neuropil.atlas.conduct.currency import refuse_changed
+from neuropil.atlas.conduct.currency import code_now, refuse_changed
 from neuropil.atlas.conduct.loading import Experiment, Origin
 from neuropil.atlas.conduct.plan import Cell
 from neuropil.atlas.errors import AtlasError
@@ -41,7 +41,7 @@ def work(source: Origin, cell: Cell) -> dict[str, Any] | Failure:
     _refuse_other_code(source, cell)
     found = _attempt(source, cell)
     _refuse_other_code(source, cell)
-    refuse_changed(source.file)
+    _refuse_older_in_memory(source, cell.code)
     return found
 
 
@@ -79,10 +79,19 @@ def _where(error: BaseException) -> str:
 
 
 def _refuse_other_code(source: Origin, cell: Cell) -> None:
-    if source.code != cell.code:
+    try:
+        changed = code_now(source) != cell.code
+    except FileNotFoundError:
+        changed = True
+    if changed:
         raise AtlasError(
             f"{source.file.name}, or a part that it imports, changed on disk while its cells were run; run the same again, finished cells of the code before are kept."
         )
+
+
+@cache
+def _refuse_older_in_memory(source: Origin, _code: str) -> None:
+    refuse_changed(source.file)
 
 
 @cache
