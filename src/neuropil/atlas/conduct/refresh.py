@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from neuropil.atlas.conduct.fingerprint import agrees
+from neuropil.atlas.conduct.history import keep_history
 from neuropil.atlas.conduct.keeping import mend
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
-from neuropil.atlas.conduct.registration import count, keep_history
+from neuropil.atlas.conduct.registration import count
 from neuropil.atlas.conduct.result import fingerprint
 from neuropil.atlas.conduct.run import smoke
 from neuropil.atlas.conduct.store import Store

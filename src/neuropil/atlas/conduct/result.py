@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.conduct.checks import Check, audit, blocking, compare, lesion_costs_on_primary, own_gate, refuse_identical, unmatched
+from neuropil.atlas.conduct.history import committed
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, tuned
 from neuropil.atlas.conduct.plan import versions
-from neuropil.atlas.conduct.registration import Registration, committed, path_of
+from neuropil.atlas.conduct.registration import Registration, path_of
 from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.outcome import Matrix, Table, encode
 from neuropil.atlas.statistics.estimates import gap_closed

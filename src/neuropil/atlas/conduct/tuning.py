@@ -10,11 +10,12 @@ from typing import Any
 
 from neuropil.atlas.conduct.currency import refuse_changed
 from neuropil.atlas.conduct.execute import Executor, Watcher, compute
+from neuropil.atlas.conduct.history import keep_history
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.local import ONE_PROCESS
 from neuropil.atlas.conduct.plan import plan, table
-from neuropil.atlas.conduct.registration import keep_history, rule_of
+from neuropil.atlas.conduct.registration import rule_of
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.files import alone, read_json, sha256, sweep, write_json
 from neuropil.atlas.space import Tune
