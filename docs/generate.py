@@ -143,7 +143,7 @@ def block(studies: Sequence[Sequence[Mapping[str, Any]]], results: Path) -> str:
 def speed(results: Path) -> str:
     """Lay the benchmarks out as Markdown tables, what is saved of them."""
     parts: list[str] = []
-    for name, make in (("cells", _cells), ("speech", _speech), ("events", _events), ("compiling", _compiling)):
+    for name, make in (("cells", _cells), ("speech", _speech), ("events", _events), ("compiling", _compiling), ("runner", _runner)):
         if (results / f"{name}.json").exists():
             saved = read_json(results / f"{name}.json")
             versions = ", ".join(f"{package} {found}" for package, found in saved["machine"]["versions"].items())
@@ -195,6 +195,19 @@ def _compiling(saved: Mapping[str, Any]) -> list[str]:
     lines = [f"**Making the kernels of one cell**, forwards and backwards, medians of {saved['repeats']} processes.", ""]
     lines += ["| Cell | With an empty cache, s | From the disk, s |", "|---|--:|--:|"]
     return lines + [f"| {cell} | {each['cold']:.1f} | {each['warm']:.2f} |" for cell, each in saved["seconds"].items()]
+
+
+def _runner(saved: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"**What the runner costs**: a sweep of {saved['cells']} cells of a trial that does nothing, from laying out to the finished table; medians of {saved['repeats']} turns. Starting is mostly Python importing what the study imports.",
+        "",
+    ]
+    lines += ["| The study imports | Workers | Milliseconds a cell | Seconds to start |", "|---|--:|--:|--:|"]
+    return lines + [
+        f"| {kind} | {jobs} | {1e3 * each['cell']:.1f} | {each['start']:.1f} |"
+        for kind, by_jobs in saved["seconds"].items()
+        for jobs, each in by_jobs.items()
+    ]
 
 
 def expected(root: Path) -> dict[Path, str | None]:
