@@ -5,7 +5,8 @@ from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.mlp import MLP
 from neuropil.networks.reservoir import Reservoir
+from neuropil.networks.settle import settle_inhibition
 from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
 
-__all__ = ["MLP", "AttentionOnlyTransformer", "BatchNormMLP", "ConvNet", "Reservoir", "SpikingNet", "Transformer"]
+__all__ = ["MLP", "AttentionOnlyTransformer", "BatchNormMLP", "ConvNet", "Reservoir", "SpikingNet", "Transformer", "settle_inhibition"]
