@@ -29,7 +29,7 @@ docs: .venv/.docs
 
 .venv/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast,photographs,timeseries,agents,llm,pretrained,exchange,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[atlas,fast,photographs,timeseries,agents,llm,pretrained,exchange,cluster,dev]'
 	touch $@ .venv/.demo
 
 .venv/.docs: pyproject.toml constraints.txt

@@ -274,14 +274,15 @@ def test_cells_for_a_gpu_go_to_workers_that_have_one(bench, site, told):
 
 
 def test_a_killed_client_leaves_nothing_running_and_the_same_command_goes_on(bench, site):
-    tallied = Tallied(bench, 0.2)
+    tallied = Tallied(bench, 0.1)
+    cells = tallied.cells(range(8))
     site.keep(2)
-    command = [sys.executable, "-m", "neuropil", "run", "mini.py", "--budget", "desk", "--seeds", "0:6", "--json", "result.json"]
-    client = subprocess.Popen([*command, "--on", site.on], cwd=bench.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    kept = bench.folder / "cache" / "cells"
+    command = [sys.executable, "-m", "neuropil", "run", "mini.py", "--budget", "desk", "--seeds", "0:8", "--on"]
+    client = subprocess.Popen([*command, site.on], cwd=bench.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    store = Store(bench.folder / "cache" / "cells")
     try:
         limit = time.monotonic() + 60
-        while len(list(kept.glob("??/*.json"))) < 4:
+        while len(list(store.root.glob("??/*.json"))) < 4:
             assert client.poll() is None
             assert time.monotonic() < limit
             time.sleep(0.02)
@@ -291,18 +292,35 @@ def test_a_killed_client_leaves_nothing_running_and_the_same_command_goes_on(ben
     limit = time.monotonic() + 20
     while any(str(site.folder) in folder for folder in children()):
         assert time.monotonic() < limit, children()
-        tallied.path.touch()
         time.sleep(0.1)
-    before = {path: path.stat().st_mtime_ns for path in kept.glob("??/*.json")}
-    done = subprocess.run([*command, "--on", str(site.file)], cwd=bench.folder, capture_output=True, text=True, check=False)
+    before = {path: path.stat().st_mtime_ns for path in store.root.glob("??/*.json")}
+    assert 4 <= len(before) < 24
+    done = subprocess.run([*command, str(site.file)], cwd=bench.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(path.stat().st_mtime_ns == written for path, written in before.items())
-    arms = json.loads((bench.folder / "result.json").read_text())["arms"]
-    subprocess.run(
-        [*command, "--jobs", "2"], cwd=bench.folder, env=os.environ | {"NEUROPIL_CACHE": "other"}, capture_output=True, check=True
-    )
-    here = json.loads((bench.folder / "result.json").read_text())["arms"]
-    assert {arm: record["metrics"] for arm, record in arms.items()} == {arm: record["metrics"] for arm, record in here.items()}
+    assert len(tallied.begun) <= 24 + 2
+    assert tallied.outcomes(cells, store) == tallied.here(cells)
+
+
+def test_files_of_the_users_own_travel_and_are_the_same_code_there(tmp_path, monkeypatch):
+    from neuropil.atlas.board.source import find
+    from neuropil.atlas.conduct.cluster.parcel import pack, unpack
+    from neuropil.atlas.conduct.loading import find as find_study
+
+    here, there = tmp_path / "here", tmp_path / "there"
+    (here / "cells").mkdir(parents=True)
+    there.mkdir()
+    monkeypatch.chdir(here)
+    (here / "cells" / "mine.py").write_text("from constants import TAU\n\n\nclass Mine:\n    tau = TAU\n")
+    (here / "cells" / "constants.py").write_text("TAU = 3\n")
+    origin = find("cells").on("adding-problem", ("LIF", "cells/mine.py:Mine"))
+    moved = unpack(pack(origin), there)
+    assert moved == origin
+    assert {path.relative_to(there).as_posix() for path in there.rglob("*.py")} == {"cells/mine.py", "cells/constants.py"}
+    with pytest.raises(AtlasError, match=r"The entry .*mine.py:Mine keeps its name on no other machine"):
+        pack(find("cells").on("adding-problem", (f"{here}/cells/mine.py:Mine",)))
+    ours = find_study("homeostatic-nets")
+    assert unpack(pack(ours), there) == ours
 
 
 def test_no_worker_and_a_scheduler_that_goes_are_one_sentence_each(bench, told, tmp_path, monkeypatch):
@@ -317,6 +335,7 @@ def test_no_worker_and_a_scheduler_that_goes_are_one_sentence_each(bench, told, 
         with pytest.raises(AtlasError, match=r"has had no worker for 1 s; start some with `dask worker"):
             tallied.compute(cells, mine.on, told)
         monkeypatch.setattr(connect, "PATIENCE", 60.0)
+        monkeypatch.setattr(connect, "CONNECT_IN", 3.0)
         mine.keep(1)
         with pytest.raises(AtlasError, match=rf"The scheduler of {mine.on} is gone; finished cells are kept"):
             tallied.compute(cells, mine.on, told, watch=lambda done: mine.scheduler.kill() if done.done == 5 else None)

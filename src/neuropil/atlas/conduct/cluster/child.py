@@ -21,8 +21,8 @@ from neuropil.atlas.conduct.plan import Cell, versions
 from neuropil.atlas.conduct.work import Failure, work
 from neuropil.atlas.errors import AtlasError
 
-IDLE = 120.0
-"""Seconds without a cell after which it ends: whoever sent cells may have been killed."""
+IDLE = 5.0
+"""Seconds without a cell after which it ends: whoever sent cells may have been killed. Another is started when a cell comes after all."""
 
 
 def serve(connection: Connection, digest: Callable[[str], str]) -> None:

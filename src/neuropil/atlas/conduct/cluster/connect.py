@@ -86,7 +86,8 @@ def submitted(on: str, name: str, keywords: dict[str, Any], jobs: int, tell: Cal
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out what Dask logs: what matters of it is said in our own words."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "tornado.application")]
+    names = [name for name in logging.root.manager.loggerDict if name.split(".")[0] in ("distributed", "tornado")]
+    loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)

@@ -79,10 +79,9 @@ def relay(session: str, task: bytes) -> dict[str, Any]:
     worker = get_worker()
     key = worker.get_current_task()
     with _one_at_a_time:
-        child = _children.get(session)
-        if child is None or child.process.poll() is not None:
-            end(session)
-            child = _children[session] = _Child(worker.local_directory)
+        for name in [name for name, child in list(_children.items()) if child.process.poll() is not None]:
+            end(name)
+        child = _children.get(session) or _children.setdefault(session, _Child(worker.local_directory))
         found = child.ask(task, key, worker)
         if found["died"]:
             end(session)
