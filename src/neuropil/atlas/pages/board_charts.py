@@ -63,10 +63,10 @@ def ranking_chart(result: Plain, name: str, *, width: float) -> Markup:
 
 
 def cost_chart(result: Plain, costs: Mapping[str, float], label: str, name: str, *, width: float) -> Markup:
-    """Draw score against one cost, an entry a dot with its name; the cost on a logarithmic scale where it spans a factor of 4 or more."""
+    """Draw score against one cost, an entry a dot with its name; the cost on a logarithmic scale where it spans a factor of 30 or more."""
     entries = result["entries"]
     low, high = min(costs.values()), max(costs.values())
-    log = low > 0 and high / low >= 4
+    log = low > 0 and high / low >= 30
     room = (high / low) ** 0.12 if log else (high - low or abs(high) or 1.0) * 0.12
     height = 300
     along = Scale(low / room if log else low - room, high * room if log else high + room, 44, width - 8, log)
