@@ -1,19 +1,12 @@
 """The board of cells: every entry learns in the same network, a user's own cell beside them; the tasks are what they say."""
 
 import inspect
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from neuropil.atlas import AtlasError, Seed, Settings
-from neuropil.atlas.board import results
-from neuropil.atlas.board.result import definition, plain
-from neuropil.atlas.board.run import board_seeds
-from neuropil.atlas.board.source import find
-from neuropil.atlas.statistics.ranks import rank
 from neuropil.boards.cells import WIDTH, accuracy, board, explained, make
 from neuropil.boards.network import drive_of, network
 from neuropil.boards.sequences import SEQUENCES
@@ -229,29 +222,3 @@ def test_scores_of_networks_that_broke_are_finite():
     assert explained(torch.full((4,), 1e9), torch.tensor([0.0, 1.0, 2.0, 3.0])) == {"explained": -1.0}
     with pytest.raises(ValueError, match="without a size"):
         drive_of(Izhikevich(dt=1e-3), steps=10, share=0.1)
-
-
-RESULTS = [result for result in results() if result["board"] == "cells"]
-
-
-@pytest.mark.parametrize("result", RESULTS, ids=[result["task"] for result in RESULTS])
-def test_committed_results_follow_from_their_own_numbers(result):
-    """Ranks from the stored scores, seeds from the stored definition, one tuning for all, no seed that a person chose."""
-    assay = board.on(result["task"])
-    digests = result["provenance"]["data"]
-    assert result["definition"] == json.loads(json.dumps(definition(assay, digests)))
-    assert result["seeds"] == board_seeds(assay, digests)
-    assert result["metric"] == plain(result["on"], assay.task.metric)
-    again = rank({n: e["scores"] for n, e in result["entries"].items()}, better=result["metric"]["better"], overlap=result["overlap"])
-    for name, entry in result["entries"].items():
-        assert (entry["rank"], tuple(entry["between"])) == (again[name].rank, again[name].between)
-        assert entry["mean"] == pytest.approx(np.mean(entry["scores"]))
-        assert len(entry["tuning"]) == 5
-        best = max(entry["tuning"], key=lambda trial: np.mean(trial["values"]))
-        assert np.mean(best["values"]) == pytest.approx(
-            np.mean(next(t["values"] for t in entry["tuning"] if t["point"] == entry["chosen"]))
-        )
-
-
-def test_there_is_a_result_of_every_task():
-    assert {result["task"] for result in RESULTS} == set(find("cells").load().tasks)
