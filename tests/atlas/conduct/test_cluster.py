@@ -258,6 +258,22 @@ def test_times_are_measured_by_one_worker_one_at_a_time(bench, site, told):
     assert len(tallied.begun) == 12
 
 
+def test_a_worker_that_does_not_answer_is_passed_over(bench, site, told):
+    tallied = Tallied(bench, 0)
+    site.keep(2)
+    limit = time.monotonic() + 60
+    while sum(" Registered to: " in log.read_text() for log in site.folder.glob("*.log") if log.exists()) < len(site.processes) - 1:
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+    os.kill(site.staff[0].pid, signal.SIGSTOP)
+    try:
+        tallied.compute(tallied.cells(range(4)), site.on, told)
+    finally:
+        end(site.staff[0])
+    assert len(tallied.processes) == 1
+    assert len(tallied.begun) == 12
+
+
 def test_cells_for_a_gpu_go_to_workers_that_have_one(bench, site, told):
     tallied = Tallied(bench, 0, ('"desk": {"steps": 3}', '"desk": {"steps": 3, "device": "cuda"}'))
     cells = tallied.cells(range(4))

@@ -40,8 +40,8 @@ def connected(on: str, address: str, tell: Callable[[str], None]) -> Iterator[Cl
             raise AtlasError(
                 f"No Dask scheduler answers at {on} ({_first_line(error)}); check host and port, and that `dask scheduler` runs there."
             ) from None
-        with contextlib.closing(client):
-            yield Cluster(client, Roster(client, on, tell, PATIENCE), tell)
+        with contextlib.closing(client), contextlib.closing(Roster(client, on, tell, PATIENCE)) as roster:
+            yield Cluster(client, roster, tell)
 
 
 @contextlib.contextmanager
@@ -80,7 +80,8 @@ def submitted(on: str, name: str, keywords: dict[str, Any], jobs: int, tell: Cal
             ) from None
         with contextlib.closing(cluster), contextlib.closing(Client(cluster, set_as_default=False)) as client:
             cluster.scale(jobs)
-            yield Cluster(client, Roster(client, on, tell, None, tend), tell)
+            with contextlib.closing(Roster(client, on, tell, None, tend)) as roster:
+                yield Cluster(client, roster, tell)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,8 @@ import asyncio
 import importlib.metadata
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,8 @@ from neuropil.atlas.conduct.cluster.child import difference
 from neuropil.atlas.conduct.plan import versions
 from neuropil.atlas.errors import AtlasError
 
-ANSWER_IN = 15.0
-"""Seconds that the scheduler, or a worker, has to answer a question."""
+ANSWER_IN, LISTEN_FOR = 15.0, 1.0
+"""Seconds that the scheduler, or a worker, has to answer a question, and that are waited for answers at once while there is nobody to work."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Roster:
         self._client, self._place, self._tell, self._patience, self._tend = client, place, tell, patience, tend
         self._wanted = {**versions(), "machine": f"{platform.system()} {platform.machine()}"}
         self._admitted: set[str] = set()
+        self._asked: dict[str, tuple[Worker, Future[dict[str, str]]]] = {}
         self._empty_since: float | None = None
         self._trouble = ""
         self._refused: dict[str, str] = {}
@@ -57,16 +59,24 @@ class Roster:
         self.present = [
             Worker(address, info["id"], (info.get("resources") or {}).get("GPU", 0)) for address, info in identity["workers"].items()
         ]
-        new = [worker for worker in self.present if worker.life not in self._admitted and worker.life not in self._refused]
-        if not new:
-            return
-        for worker, found in zip(new, self._client.sync(self._ask, new), strict=True):
-            if isinstance(found, BaseException):
+        for worker in self.present:
+            if worker.life not in self._admitted and worker.life not in self._refused and worker.life not in self._asked:
+                facts = asyncio.wait_for(self._facts(worker.address), ANSWER_IN)
+                self._asked[worker.life] = worker, asyncio.run_coroutine_threadsafe(facts, self._client.loop.asyncio_loop)
+        wait([answer for _, answer in self._asked.values()], timeout=0 if self.usable() else LISTEN_FOR)
+        for worker, answer in [each for each in self._asked.values() if each[1].done()]:
+            del self._asked[worker.life]
+            if answer.exception() is not None:
                 continue  # it left, or is too busy to answer: asked again at the next look
-            if differs := difference(found, self._wanted):
+            if differs := difference(answer.result(), self._wanted):
                 self.refuse(worker, differs)
             else:
                 self._admitted.add(worker.life)
+
+    def close(self) -> None:
+        """Stop listening for answers."""
+        for _, answer in self._asked.values():
+            answer.cancel()
 
     def refuse(self, worker: Worker, reason: str) -> str:
         """Give a worker no more cells, and say why."""
@@ -108,11 +118,7 @@ class Roster:
                 f"{self._place} has had no worker for {self._patience:.0f} s; start some with `dask worker ADDRESS --nworkers 4 --nthreads 1`, finished cells are kept."
             )
 
-    async def _ask(self, workers: list[Worker]) -> list[Any]:
-        asked = (asyncio.wait_for(self._facts(worker.address), ANSWER_IN) for worker in workers)
-        return await asyncio.gather(*asked, return_exceptions=True)
-
-    async def _facts(self, address: str) -> Mapping[str, str]:
+    async def _facts(self, address: str) -> dict[str, str]:
         """Ask by functions of Python's own library only, which any worker has, whatever neuropil it has."""
 
         async def call(function: Callable[..., str], *arguments: str) -> Any:
