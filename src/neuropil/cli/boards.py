@@ -86,7 +86,7 @@ def _list() -> None:
             result = _committed(source, task)
             old = _stale(source, result) if result else {}
             state = "not run" if result is None else f"{len(result['entries'])} entries, {len(result['seeds'])} seeds"
-            rows.append((source.name, task, facts.about, state + (f", {len(old)} stale" if old else "")))
+            rows.append((source.name, task, facts.about, state + (f", {len(old)} to run" if old else "")))
     out.print(boards_table(rows))
     out.print("Read one: `neuropil board NAME --task TASK`; put a part of your own on it: `--entries FILE.py:Class --seeds 0:3`.")
 

@@ -59,6 +59,7 @@ def test_seeds_follow_from_the_definition_and_not_from_the_entries(bench):
 def test_a_new_part_runs_alone_and_all_are_ranked(bench):
     bench.run()
     bench.part("new", "STRENGTH = 0.3\n")
+    assert stale(bench.source, bench.source.load().on("easy"), committed(bench.source, "easy")) == {"new": "it is new and was not run yet"}
     result, ran = bench.run()
     assert {name for name, budget in ran if budget == "board"} == {"new"}
     assert list(result["entries"]) == ["strong", "middle", "new", "weak"]

@@ -144,7 +144,7 @@ def test_command_runs_shows_and_writes(bench):
     assert [entry["rank"] for entry in json.loads((folder / "easy.json").read_text())["entries"].values()] == [1, 2, 3]
     bench.part("weak", "STRENGTH = 0.95\n")
     stale = neuropil("board", "mini.py", "--task", "easy", cwd=folder, NEUROPIL_CACHE=cache)
-    assert "Stale: weak, its own code or settings have changed." in stale.stdout
+    assert "To run again: weak, its own code or settings have changed." in stale.stdout
     explored = neuropil("board", "mini.py", "--task", "easy", "--seeds", "0:2", "--jobs", "1", cwd=folder, NEUROPIL_CACHE=cache)
     assert "exploratory" in explored.stdout
 

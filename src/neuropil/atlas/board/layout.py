@@ -53,7 +53,7 @@ def remarks(result: Plain, old: Mapping[str, str]) -> Text:
     if not result["committed"]:
         said.append("This run is exploratory and was not kept among the board's results.")
     for name, why in old.items():
-        said.append(f"Stale: {name}, {why}.")
+        said.append(f"To run again: {name}, {why}." if name in result["entries"] else f"To run: {name}, {why}.")
     return Text("\n".join(filter(None, said)), style="dim")
 
 

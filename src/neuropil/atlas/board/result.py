@@ -117,12 +117,13 @@ def results() -> list[dict[str, Any]]:
 
 
 def stale(source: BoardSource, assay: Assay, result: Plain, digests: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Say of each entry of a result that no longer stands for the code why; all of them where the task itself has changed."""
+    """Say of each entry that a run would measure or drop why: its code has changed, it is new or gone; all where the task itself has changed."""
     data = result["provenance"]["data"] if digests is None else digests
     if sha256(definition(assay, data)) != result["hash"]:
         return dict.fromkeys(result["entries"], "the task has changed")
     reasons = {name: _changed(name, entry, source.code, assay) for name, entry in result["entries"].items()}
-    return {name: why for name, why in reasons.items() if why}
+    new = dict.fromkeys((name for name in assay.arms if name not in reasons), "it is new and was not run yet")
+    return {name: why for name, why in reasons.items() if why} | new
 
 
 def _changed(name: str, entry: Plain, code: str, assay: Assay) -> str:

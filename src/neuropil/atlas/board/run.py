@@ -69,7 +69,7 @@ def _kept(source: BoardSource, assay: Assay, digests: Mapping[str, str], store: 
         return {}
     old = stale(source, assay, before, digests)
     kept = {name: _record(entry) for name, entry in before["entries"].items() if name not in old}
-    asked = [name for name in old if name in assay.arms]
+    asked = [name for name in old if name in assay.arms and name in before["entries"]]
     smoked = _smoked(source.on(assay.name), assay, asked, digests, store, on) if asked else {}
     for name in asked:
         entry = before["entries"][name]
