@@ -309,7 +309,7 @@ def balance_figure(table: Table) -> Figure:
     left.set(xlabel="mean rate", ylabel="share of cells")
     left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     above = right.twiny()
-    above.spines[["left", "right"]].set_visible(False)
+    above.spines[["left", "right", "bottom"]].set_visible(False)
     above.spines["top"].set_color(GREY)
     above.tick_params(colors=GREY)
     for arm, ax in (("local", right), ("heterogeneous", right), ("shared", above)):
