@@ -62,14 +62,14 @@ def build(folder: Path, *, jobs: int = 1, watch: Callable[[int, int], None] = la
         site = around[paper.row.slug] | place(name)
         key = sha256([maker, paper.code, _inputs(paper), site])
         made_of[name] = key
-        if before.get(name) != key or not (folder / name).is_file():
+        if before.get(name) != [key, _hash_of(folder / name)]:
             todo.append((name, partial(write_study, folder / name, _source(paper), paper.paths[-1], paper.row, paper.code, site)))
     for done, _ in enumerate(_each(todo, jobs), 1):
         watch(done, len(todo))
     gone = [folder / name for name in before if name not in made_of]
     for path in gone:
         path.unlink(missing_ok=True)
-    write_json(folder / MANIFEST, {"made_of": made_of})
+    write_json(folder / MANIFEST, {"pages": {name: [key, _hash_of(folder / name)] for name, key in made_of.items()}})
     return Built(folder / "index.html", len(made_of), written + len(todo), len(gone))
 
 
@@ -117,8 +117,8 @@ def _write(path: Path, page: str) -> bool:
     return True
 
 
-def _before(folder: Path) -> dict[str, str]:
-    """Read what an earlier site wrote here."""
+def _before(folder: Path) -> dict[str, list[str | None]]:
+    """Read what an earlier site wrote here: of every page the hash of what it was made of, and its own."""
     try:
         held = any(folder.iterdir()) if folder.is_dir() else False
     except OSError as error:
@@ -129,7 +129,7 @@ def _before(folder: Path) -> dict[str, str]:
         raise AtlasError(f"{folder} holds files that no `neuropil site` wrote; name a new or empty folder, such as --out site/.")
     if not held:
         return {}
-    made: dict[str, str] = read_json(folder / MANIFEST)["made_of"]
+    made: dict[str, list[str | None]] = read_json(folder / MANIFEST)["pages"]
     return made
 
 
@@ -141,7 +141,11 @@ def _source(paper: Paper) -> Source:
 def _inputs(paper: Paper) -> list[str | None]:
     folder = _source(paper).folder
     files = [*paper.paths, *(folder / name for name in ("ledger.jsonl", "tuning.json", "remarks.md"))]
-    return [hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None for file in files]
+    return [_hash_of(file) for file in files]
+
+
+def _hash_of(file: Path) -> str | None:
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
 
 def _maker() -> str:

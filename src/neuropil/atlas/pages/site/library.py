@@ -12,7 +12,7 @@ from neuropil.atlas.files import PACKAGE
 @cache
 def library() -> dict[str, str]:
     """Map the name of every public class and function of a family to its full name, ``LIF`` to ``neuropil.cells.LIF``."""
-    found = {}
+    found: dict[str, str] = {}
     for init in sorted(PACKAGE.glob("*/__init__.py")):
         family = init.parent.name
         if family in ("atlas", "studies", "boards", "cli", "testing"):

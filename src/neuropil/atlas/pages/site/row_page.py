@@ -35,7 +35,10 @@ def row_page(paper: Paper, site: Mapping[str, Any]) -> str:
             word=paper.word,
             said=paper.said,
             fidelity=FIDELITY.get(paper.record["fidelity"], ""),
-            parts={"built": [(full, about(full)) for full in known.values() if full], "missing": [name for name, full in known.items() if not full]},
+            parts={
+                "built": [(full, about(full)) for full in known.values() if full],
+                "missing": [name for name, full in known.items() if not full],
+            },
             bibtex=bibtex.strip(),
         )
     )
