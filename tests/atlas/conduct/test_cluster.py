@@ -337,6 +337,8 @@ def test_files_of_the_users_own_travel_and_are_the_same_code_there(tmp_path, mon
         pack(find("cells").on("adding-problem", (f"{here}/cells/mine.py:Mine",)))
     ours = find_study("homeostatic-nets")
     assert unpack(pack(ours), there) == ours
+    with pytest.raises(AtlasError, match="it lacks the package not-here; install it there"):
+        unpack(dataclasses.replace(pack(ours), base="not-here"), there)
 
 
 def test_no_worker_and_a_scheduler_that_goes_are_one_sentence_each(bench, told, tmp_path, monkeypatch):
