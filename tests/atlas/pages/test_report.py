@@ -19,7 +19,9 @@ from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.registration import Registration
 from neuropil.atlas.conduct.result import assemble, per_seed_csv
+from neuropil.atlas.pages.beside import strongest
 from neuropil.atlas.pages.canvas import Scale
+from neuropil.atlas.pages.figures import figures_of
 from neuropil.atlas.pages.report import render, render_tour, table_of, write
 from neuropil.atlas.pages.wording import decimals, probability, text_of
 
@@ -434,3 +436,156 @@ def test_remarks_are_shown_and_escaped(tmp_path):
     text = page_of(result_of(toy(), tmp_path), remarks="Seen later: <b>less</b> than it seemed.").text
     assert "Remarks added after the run" in text
     assert "<b>less</b> than it seemed" in text
+
+
+def again(result, number, *, budget="desk", amends="", effect=None):
+    """The same result under another registration."""
+    other = copy.deepcopy(result)
+    other["registration"] |= {"number": number, "amends": amends}
+    other["budget"]["name"] = budget
+    if effect is not None:
+        primary = other["contrasts"][0]
+        moved = effect - primary["effect"]
+        primary |= {"effect": effect, "interval": [v + moved for v in primary["interval"]]}
+    return other
+
+
+def test_the_papers_value_stands_beside_ours(tmp_path):
+    result = result_of(toy(), tmp_path)
+    text = page_of(result).text
+    assert "The paper 95.07 % on SHD as it reports" in text
+    assert "share correct test accuracy of with, desk scale, n = 10" in text
+    assert "records no number of the paper's" in page_of(result | {"paper": {}}).text
+
+
+def test_the_strongest_arm_it_was_set_against_is_the_best_control(tmp_path):
+    result = result_of(
+        toy(secondary=(Contrast("with", "cut", on="accuracy", delta=0.02, match="parameters"),)),
+        tmp_path,
+        never=True,
+    )
+    table = table_of(result)
+    best = max(("without", "cut"), key=lambda arm: math.fsum(table.values(arm, "accuracy")))
+    (found,) = strongest(result, table, lesion=None)
+    assert (found["arm"], found["among"], found["mechanism"]) == (best, 2, "with")
+    assert found["shown"].plain["b"] == best
+    (without_lesion,) = strongest(result, table, lesion="cut")
+    assert (without_lesion["arm"], without_lesion["among"]) == ("without", 1)
+    assert "without, the only one on test accuracy, lesions left out" in page_of(result, lesion="cut").text
+    assert "It was picked as the best after the run" in page_of(result).text
+
+
+def test_where_lower_is_better_the_strongest_is_the_lowest(tmp_path):
+    study = toy(
+        primary=Contrast("with", "without", on="reach", delta=1.25, match="parameters"),
+        secondary=(Contrast("with", "cut", on="reach", delta=1.25, match="parameters"),),
+    )
+    result = result_of(study, tmp_path)
+    table = table_of(result)
+    (found,) = strongest(result, table, lesion=None)
+    assert found["arm"] == min(("without", "cut"), key=lambda arm: math.fsum(table.values(arm, "reach")))
+
+
+def test_one_scale_is_said_to_be_one_and_several_are_set_side_by_side(tmp_path):
+    result = result_of(toy(), tmp_path)
+    assert "Only the desk scale was run, once." in page_of(result).text
+    others = [again(result, 2, budget="full", amends="A larger net.", effect=-0.011), again(result, 3, effect=0.4)]
+    page = page_of(result, others=others)
+    assert "3 registered effects at desk and full scale, below." in page.text
+    assert "A larger net." in page.text
+    assert {-0.011, 0.4} <= set(page.numbers)
+    assert len(page.ids) == len(set(page.ids))
+    assert "Only the desk scale" not in page.text
+
+
+def test_a_page_in_a_site_has_its_place(tmp_path):
+    near = {
+        "title": "A <near> one",
+        "by": "B 2020",
+        "link": "../rows/near.html",
+        "word": "catalogued",
+        "said": "catalogued only",
+        "why": "replay",
+    }
+    site = {
+        "root": "../",
+        "here": "studies/x.html",
+        "section": "index.html",
+        "pages": [("index.html", "Papers")],
+        "css": "",
+        "tags": [("memory", "../index.html#family=memory")],
+    }
+    site |= {
+        "standing": "Stale: it has.",
+        "stale": True,
+        "related": [near],
+        "mentioned": [("A guide", "../guides/g.html")],
+        "neighbours": [("next", "After", near)],
+        "neighbours_label": "Neighbours",
+    }
+    page = page_of(result_of(toy(), tmp_path), site=site)
+    assert "Stale: it has." in page.text
+    assert "A <near> one" in page.text
+    assert {a["href"] for t, a in page.tags if t == "a"} >= {
+        "../index.html",
+        "../rows/near.html",
+        "../guides/g.html",
+        "../index.html#family=memory",
+    }
+    assert len(page.ids) == len(set(page.ids))
+
+
+@pytest.fixture
+def figured(tmp_path, monkeypatch):
+    """A study of the user's own with a figure that counts how often it is drawn."""
+    monkeypatch.setenv("NEUROPIL_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "mini.py"
+    file.write_text("study = 1\n", encoding="utf-8")
+    drawn = []
+    study = toy()
+
+    @study.figure("counted", "Drawn.")
+    def counted(table):
+        from matplotlib.figure import Figure
+
+        drawn.append(len(table.arms))
+        return Figure()
+
+    monkeypatch.setattr(Source, "load", lambda source: study)
+    table = table_of(result_of(study, tmp_path))
+
+    def figures(code="c0de", result=b"{}"):
+        return figures_of(Source("mini", file), code, result, lambda: table, "s")
+
+    return figures, drawn, tmp_path / "cache" / "figures"
+
+
+def test_figures_are_drawn_again_when_code_or_result_changed_and_else_kept(figured):
+    figures, drawn, _ = figured
+    first = figures()
+    assert figures() == first
+    assert len(drawn) == 1
+    assert [figure["caption"] for figure in first] == ["What is <inside>.", "Drawn."]
+    assert "<svg" in figures()[1]["svg"].__html__()
+    figures(code="0ther")
+    figures(code="0ther", result=b"{ }")
+    assert len(drawn) == 3
+
+
+def test_torn_figures_are_drawn_again(figured):
+    figures, drawn, folder = figured
+    first = figures()
+    (path,) = folder.iterdir()
+    path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
+    assert figures() == first
+    assert len(drawn) == 2
+
+
+def test_a_study_that_cannot_be_loaded_still_has_a_page(figured, monkeypatch):
+    figures, _, _ = figured
+
+    def refuse(source):
+        raise AtlasError("mini.py needs mujoco, which is not installed.")
+
+    monkeypatch.setattr(Source, "load", refuse)
+    assert figures() == [{"svg": "", "caption": "The study's own figures are not drawn: mini.py needs mujoco, which is not installed."}]
