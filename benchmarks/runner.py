@@ -3,7 +3,8 @@
     python benchmarks/runner.py [--cells 300] [--jobs 1 2] [--repeats 5] [--save]
 
 Everything between asking for a run and having its table is counted: laying out, claims, sending, checks of code, writing to the disk, reading back.
-The start is the time of the same run with as many cells as workers, less their share; most of it is Python importing what the study imports.
+The start is the time until the first cell is done; most of it is Python importing what the study imports. The second half of a run is timed, when all
+workers are there.
 """
 
 from __future__ import annotations
@@ -53,15 +54,20 @@ def trial(arm, budget, seed):
 KINDS = {"the atlas alone": "", "torch, cells and networks": "from neuropil.cells import LIF\nfrom neuropil.networks import MLP\n"}
 
 
-def seconds(source: Source, study: Study, cells: int, jobs: int) -> float:
-    """One run of so many cells, from nothing to its table."""
+def seconds(source: Source, study: Study, cells: int, jobs: int) -> tuple[float, float]:
+    """One run of so many cells: seconds a cell once all workers are there, and seconds until the first is done."""
     with tempfile.TemporaryDirectory() as folder:
         store, arms, seeds = Store(Path(folder)), list(study.arms), range(cells // 2)
+        done: list[float] = []
         began = time.perf_counter()
         laid = plan(source, study, "desk", arms, seeds, chosen={}, digests={})
-        compute(source, laid, store, on=Local(jobs))
+        ready = time.perf_counter()
+        compute(source, laid, store, on=Local(jobs), watch=lambda _: done.append(time.perf_counter()))
+        ended = time.perf_counter()
         table(laid, store, arms, seeds)
-        return time.perf_counter() - began
+        around = ready - began + time.perf_counter() - ended
+        half = len(done) // 2
+        return (done[-1] - done[half]) / (len(done) - 1 - half) + around / cells, done[0] - ready
 
 
 def main() -> None:
@@ -79,12 +85,10 @@ def main() -> None:
             file.write_text(STUDY.format(what=kind, imports=imports))
             source = find(str(file))
             study = source.load()
-            seconds(source, study, 2, 1)
+            seconds(source, study, 20, 1)
             for jobs in asked.jobs:
-                few = 2 * jobs
-                pairs = [(seconds(source, study, few, jobs), seconds(source, study, asked.cells, jobs)) for _ in range(asked.repeats)]
-                cell = statistics.median((many - less) / (asked.cells - few) for less, many in pairs)
-                start = statistics.median(less for less, _ in pairs) - few * cell
+                runs = [seconds(source, study, asked.cells, jobs) for _ in range(asked.repeats)]
+                cell, start = (statistics.median(each) for each in zip(*runs, strict=True))
                 found.setdefault(kind, {})[str(jobs)] = {"cell": cell, "start": start}
                 print(f"{kind:24} {jobs} workers: {1e3 * cell:6.2f} ms a cell, {start:5.2f} s to start", flush=True)
     if asked.save:
