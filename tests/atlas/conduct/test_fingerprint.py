@@ -49,7 +49,8 @@ def _settled(monkeypatch):
 
 def remembered(path: Path, files: list[Path]) -> list[str]:
     memory = Memory(path)
-    found = [Remembered(memory).code_hash(file) for file in files]
+    code = Remembered(memory)
+    found = [code.code_hash(file) for file in files]
     memory.save()
     return found
 
