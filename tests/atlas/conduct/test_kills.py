@@ -28,6 +28,13 @@ def strike(process, whom: str, rng: random.Random) -> None:
     process.communicate(timeout=30)
 
 
+def await_a_cell(sweeps, process) -> None:
+    before, limit = len(sweeps.cells), time.monotonic() + 60
+    while len(sweeps.cells) == before and process.poll() is None:
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("kills", "seeds", "nap"), [pytest.param(5, 12, 0.03, id="5"), pytest.param(50, 60, 0.1, id="50", marks=pytest.mark.slow)]
 )
@@ -37,8 +44,10 @@ def test_a_sweep_killed_at_random_moments_is_the_uninterrupted_one(sweeps, kills
     while struck < kills:
         arms = rng.sample(sweeps.arms, len(sweeps.arms))
         process = sweeps.start(sweeps.words(rng.sample(range(seeds), seeds), arms, rng.choice([1, 2, 3])), nap)
+        if struck % 2:  # every other time it has come to its cells, however slow the machine
+            await_a_cell(sweeps, process)
         try:
-            process.wait(timeout=rng.uniform(0.2, 3.0))
+            process.wait(timeout=rng.uniform(0, 1) if struck % 2 else rng.uniform(0.2, 3.0))
         except subprocess.TimeoutExpired:
             strike(process, rng.choice(["run", "worker", "all"]), rng)
             struck += 1
