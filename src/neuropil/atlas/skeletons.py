@@ -40,8 +40,8 @@ _PACKAGE = {
 _MOVED = {
     "tests/test_cell.py": ("from my_part import", "from my_part.cell import"),
     "tests/test_study.py": (
-        'Path(__file__).with_name("my_part.py")',
-        'next(Path(__file__).parents[1].glob("src/*/studies/*/my_part.py"))',
+        'FILE = Path(__file__).with_name("my_part.py")',
+        'ROOT = Path(__file__).parents[1]\nFILE = next(ROOT.glob("src/*/studies/*/my_part.py"))',
     ),
 }
 """What a test says elsewhere in a package: where the thing lies that it tests."""

@@ -38,10 +38,11 @@ def matrix(pull: float, epochs: int = 2) -> list[list[float]]:
 
 def test_without_pull_it_is_the_rule_to_the_bit() -> None:
     stream, alone, pulled = clusters(), network(), network()
+    strategy = MyPart(RULE, pull=0.0)
     for task in stream:
         data = (task.inputs, task.labels)
         fit(alone, data, RULE, epochs=2, seed=3, batch_size=20, progress=False)
-    learn_in_turn(pulled, stream, MyPart(RULE, pull=0.0), epochs=2, seed=3)
+    learn_in_turn(pulled, stream, strategy, epochs=2, seed=3)
     for a, b in zip(alone.parameters(), pulled.parameters(), strict=True):
         assert torch.equal(a, b)
 
