@@ -91,6 +91,15 @@ def test_output_fits_the_terminal(words, columns):
         (("report", str(SPARSE)), "has no committed result"),
         (("register", str(SPARSE)), "has no tuning"),
         (("list", "--family", "fungi"), "accepted are"),
+        (("run", str(SPARSE), "--set", "budget.width=3"), "give --seeds 0:10 beside it, or --budget glance"),
+        (("run", str(SPARSE), "--budget", "glance", "--set", "budget.wdth=3"), "has no setting 'wdth'; the nearest is width"),
+        (("run", str(SPARSE), "--budget", "glance", "--set", "width=3"), "write budget.NAME=VALUE"),
+        (("compare", str(SPARSE)), "is not readable as JSON"),
+        (("compare", "a.json", "a.json"), "named twice"),
+        (("compare", "a.json", "b.json"), "There is no file a.json"),
+        (("new", "study", "homeostatic-nets"), "is taken, by"),
+        (("new", "strategy", "9 lives"), "is not usable"),
+        (("new", "cell", "LIF"), "is registered already, by neuropil.cells.lif"),
         (("search", "qqqqzzzz"), "Nothing in the atlas is about"),
         (("data", "minst"), "mnist"),
     ],
@@ -125,6 +134,34 @@ def test_a_users_own_study_runs_and_is_exploratory(tmp_path):
     page = neuropil("report", str(SPARSE), "--from", "r.json", "--out", "r.html", cwd=tmp_path, **cache)
     assert page.returncode == 0, page.stderr
     assert "</html>" in (tmp_path / "r.html").read_text()
+
+
+def test_a_new_study_runs_explores_is_compared_and_an_edited_verdict_is_refused(tmp_path):
+    cache = {"NEUROPIL_CACHE": str(tmp_path / "cache")}
+    made = neuropil("new", "study", "slow-inhibition", "--into", "mine", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "neuropil run mine/slow_inhibition.py --budget glance" in made.stdout
+    study = "mine/slow_inhibition.py"
+    again = neuropil("new", "study", "slow-inhibition", "--into", "mine", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "exists already, and nothing was written" in again.stderr
+    for name, words in {"a.json": (), "b.json": ("--set", "budget.units=20")}.items():
+        done = neuropil("run", study, "--budget", "glance", "--json", name, *words, cwd=tmp_path, **cache)
+        assert done.returncode == 0, done.stderr
+    assert "Exploratory (glance, 3 seeds, budget.units=20)" in done.stdout
+    compared = neuropil("compare", "a.json", "b.json", cwd=tmp_path)
+    assert compared.returncode == 0, compared.stderr
+    assert "Another budget (units)" in compared.stdout
+    found = json.loads(neuropil("compare", "a.json", "b.json", "--json", cwd=tmp_path).stdout)
+    assert found["results"][1]["set"] == {"budget.units": 20}
+    result = json.loads((tmp_path / "a.json").read_text())
+    (tmp_path / "c.json").write_text(json.dumps(result | {"verdict": {"word": "supported", "withheld": [], "decided_by": 0}}))
+    for words in (("compare", "a.json", "c.json"), ("report", study, "--from", "c.json")):
+        refused = neuropil(*words, cwd=tmp_path, **cache)
+        assert refused.returncode == 1
+        assert "c.json offers 'supported' as a verdict, and it is exploratory; an estimate is no verdict" in refused.stderr
+    foreign = neuropil("report", str(SPARSE), "--from", "a.json", cwd=tmp_path, **cache)
+    assert "a.json is a result of slow-inhibition, and the page is of sparse-expansion" in foreign.stderr
 
 
 def test_doctor_cite_and_version_speak():
