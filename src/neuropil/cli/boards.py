@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,17 +78,23 @@ def read_board(
 
 def _list() -> None:
     from neuropil.atlas.board.layout import boards_table
-    from neuropil.atlas.board.source import boards
 
     rows = []
+    for name, task, about, result, old in standing():
+        state = "not run" if result is None else f"{len(result['entries'])} entries, {len(result['seeds'])} seeds"
+        rows.append((name, task, about, state + (f", {len(old)} to run" if old else "")))
+    out.print(boards_table(rows))
+    out.print("Read one: `neuropil board NAME --task TASK`; put a part of your own on it: `--entries FILE.py:Class --seeds 0:3`.")
+
+
+def standing() -> Iterator[tuple[str, str, str, dict[str, Any] | None, dict[str, str]]]:
+    """Yield every task of every board: board, task, what it asks, its committed result, and why entries would be run."""
+    from neuropil.atlas.board.source import boards
+
     for source in boards().values():
         for task, facts in source.load().tasks.items():
             result = _committed(source, task)
-            old = _stale(source, result) if result else {}
-            state = "not run" if result is None else f"{len(result['entries'])} entries, {len(result['seeds'])} seeds"
-            rows.append((source.name, task, facts.about, state + (f", {len(old)} to run" if old else "")))
-    out.print(boards_table(rows))
-    out.print("Read one: `neuropil board NAME --task TASK`; put a part of your own on it: `--entries FILE.py:Class --seeds 0:3`.")
+            yield source.name, task, facts.about, result, _stale(source, result) if result else {}
 
 
 def _run(source: BoardSource, task: str, seeds: list[int] | None, entries: tuple[str, ...] | None, jobs: int, on: str) -> dict[str, Any]:

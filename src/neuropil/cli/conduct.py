@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from neuropil.atlas.errors import AtlasError
+from neuropil.cli.boards import standing
 from neuropil.cli.common import CORES, Budget, Jobs, On, Slug, app, err, escaped, load_digests, out, placed, read_seeds, tell_moved
 
 NO_VERDICT = 3
@@ -151,7 +152,10 @@ def refresh(
     on: On = "local",
     dry: Annotated[bool, typer.Option("--dry", help="Only say what would be run.")] = False,
 ) -> None:
-    """Carry results whose code changed without moving a number, run what is registered and pending (cheapest first), name what is stale."""
+    """Carry results whose code changed without moving a number, run what is registered and pending (cheapest first), name what is stale.
+
+    Without slugs it names what boards would run, too; those are run by `neuropil board NAME --run`.
+    """
     from neuropil.atlas.catalogue import rows, study_path
     from neuropil.atlas.conduct.loading import Source, find
     from neuropil.atlas.conduct.refresh import refresh as refresh_one
@@ -166,6 +170,13 @@ def refresh(
     )
     for each in found:
         out.print(f"{each.source.slug}: {each.state} ({escaped(each.said)})", soft_wrap=True)
+    for board, task, _, _, old in standing() if slugs is None else ():
+        if old:
+            name, why = next(iter(old.items()))
+            out.print(
+                f"board {board}, {task}: {len(old)} to run or carry ({name}: {why}); `neuropil board {board} --run` does both",
+                soft_wrap=True,
+            )
     for each in found:
         if each.state == "pending" and not dry:
             out.rule(each.source.slug, align="left")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -11,6 +12,7 @@ import pytest
 
 from neuropil.atlas import AtlasError
 from neuropil.atlas.board.result import results
+from neuropil.atlas.files import committed_results
 from neuropil.atlas.pages.board import board_css, render_board, render_page
 from neuropil.atlas.pages.board_charts import cost_chart
 
@@ -173,3 +175,18 @@ def test_list_names_boards_and_tasks():
     assert done.returncode == 0, done.stderr
     for word in ("cells", "spoken-digits", "digits-by-row", "japanese-vowels", "adding-problem"):
         assert word in done.stdout
+
+
+def test_refresh_names_what_boards_would_run(tmp_path):
+    shutil.copytree(committed_results() / "boards", tmp_path / "boards")
+    fresh = neuropil("refresh", "--dry", columns=200, NEUROPIL_RESULTS=str(tmp_path))
+    assert "board " not in fresh.stdout, fresh.stdout
+    path = tmp_path / "boards" / "rules" / "digits.json"
+    result = json.loads(path.read_text())
+    result["entries"]["Backprop"]["provenance"]["code"] = "another"
+    path.write_text(json.dumps(result))
+    said = neuropil("refresh", "--dry", columns=200, NEUROPIL_RESULTS=str(tmp_path))
+    assert (
+        "board rules, digits: 1 to run or carry (Backprop: the board's code has changed); `neuropil board rules --run` does both"
+        in said.stdout
+    )
