@@ -52,6 +52,7 @@ def render(
     found = table_of(result)
     shown = view(
         result,
+        found,
         row=row,
         title=study.title if study else "",
         ledger=ledger,
@@ -102,8 +103,9 @@ def render_tour(glances: Sequence[Glance]) -> str:
     studies = []
     for index, (result, study, row, committed) in enumerate(glances):
         name = f"t{index}"
-        figures = draw_all(study, table_of(result), name)
-        shown = view(result, row=row, title=study.title if study else "", ledger=(), figures=figures, name=name)
+        found = table_of(result)
+        figures = draw_all(study, found, name)
+        shown = view(result, found, row=row, title=study.title if study else "", ledger=(), figures=figures, name=name)
         studies.append(shown | {"committed": verdict_of(committed, shown_of(committed), (), "") if committed else None})
     return environment().get_template("tour.html.j2").render(css=style(), site=None, studies=studies)
 

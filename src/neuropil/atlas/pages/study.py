@@ -28,7 +28,6 @@ def study_page(source: Source, path: Path, *, row: Row | None, code: str, site: 
         raise AtlasError(f"{path} is a result of {result['slug']}, and the page is of {source.slug}; name the study that it belongs to.")
     others = [head(other) for other in result_paths(folder)] if result["registration"] else []
     tuning, remarks = folder / "tuning.json", folder / "remarks.md"
-    table = table_of(result)
     return render(
         result,
         row=row,
@@ -36,7 +35,7 @@ def study_page(source: Source, path: Path, *, row: Row | None, code: str, site: 
         ledger=Ledger(folder).entries(),
         tuning=read_json(tuning).get(result["budget"]["name"]) if tuning.exists() else None,
         remarks=" ".join(remarks.read_text(encoding="utf-8").split()) if result["verdict"] and remarks.exists() else "",
-        figures=figures_of(source, code, path.read_bytes(), lambda: table, "s"),
+        figures=figures_of(source, code, path.read_bytes(), lambda: table_of(result), "s"),
         lesion=read(folder).frozen["lesion"]["arm"] if count(folder) else None,
         others=[other for other in others if other["registration"]["number"] != result["registration"]["number"]],
         site=site,

@@ -42,9 +42,11 @@ def shown_of(result: Plain) -> list[Shown]:
     return [Shown(contrast, result["metrics"]) for contrast in result["contrasts"]]
 
 
-def view(result: Plain, *, row: Described, title: str, ledger: Sequence[Plain], figures: Sequence[Drawn], name: str) -> dict[str, Any]:
-    """Gather what the study's page and the tour share; ``title`` is used without a row, ``name`` keeps ids of several studies apart."""
-    table, shown = table_of(result), shown_of(result)
+def view(
+    result: Plain, table: Table, *, row: Described, title: str, ledger: Sequence[Plain], figures: Sequence[Drawn], name: str
+) -> dict[str, Any]:
+    """Gather what the study's page and the tour share; ``table`` is the result's, ``title`` is used without a row, ``name`` keeps ids of several studies apart."""
+    shown = shown_of(result)
     curves = _curves(result, table, name)
     return {
         "slug": result["slug"],
