@@ -195,3 +195,23 @@ def test_a_damaged_result_of_a_package_does_not_hide_the_others(site):
     assert len(found) == 356
     assert "The package slow-inhibition: " in said
     assert found["slow-inhibition"]["verdict"] is None
+
+
+def test_refresh_without_slugs_leaves_other_peoples_studies_alone_and_with_one_reaches_it(site):
+    skeleton(site, "slow-inhibition")
+    ask = "from neuropil.atlas.catalogue import own_rows; print('slow-inhibition' in {row.slug for row in own_rows()})"
+    assert python(site, "-c", ask).stdout.strip() == "False"
+    done = neuropil(site, "refresh", "slow-inhibition", "--dry")
+    assert done.stdout.startswith("slow-inhibition: never run (not registered)"), done.stderr
+
+
+def test_results_of_an_installed_copy_are_read_only(site):
+    skeleton(site, "slow-inhibition")
+    code = f"""
+import sysconfig
+sysconfig.get_path = lambda kind: {str(site)!r}
+from neuropil.atlas.conduct.loading import find
+find("slow-inhibition").writable()
+"""
+    done = python(site, "-c", code)
+    assert "slow-inhibition belongs to an installed slow-inhibition, whose results are read-only" in done.stderr

@@ -147,7 +147,7 @@ def register(
 
 @app.command()
 def refresh(
-    slugs: Annotated[list[str] | None, typer.Argument(help="Slugs; all implemented studies by default.", metavar="[SLUG...]")] = None,
+    slugs: Annotated[list[str] | None, typer.Argument(help="Slugs; all of neuropil's own studies by default.", metavar="[SLUG...]")] = None,
     jobs: Jobs = CORES,
     on: On = "local",
     dry: Annotated[bool, typer.Option("--dry", help="Only say what would be run.")] = False,
@@ -156,13 +156,13 @@ def refresh(
 
     Without slugs it names what boards would run, too; those are run by `neuropil board NAME --run`.
     """
-    from neuropil.atlas.catalogue import rows, study_path
+    from neuropil.atlas.catalogue import own_rows, study_path
     from neuropil.atlas.conduct.loading import Source, find
     from neuropil.atlas.conduct.refresh import refresh as refresh_one
     from neuropil.atlas.conduct.registration import read
     from neuropil.atlas.conduct.store import Store
 
-    sources = [find(slug) for slug in slugs] if slugs else [Source(row.slug, file) for row in rows() if (file := study_path(row.slug))]
+    sources = [find(slug) for slug in slugs] if slugs else [Source(row.slug, file) for row in own_rows() if (file := study_path(row.slug))]
     store = Store()
     found = sorted(
         (refresh_one(source, digests=lambda s: load_digests(s.load(), "smoke"), store=store) for source in sources),

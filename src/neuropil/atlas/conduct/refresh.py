@@ -46,7 +46,7 @@ def refresh(source: Source, *, digests: Callable[[Source], Mapping[str, str]], s
     if moved:
         todo = f"amend and run: `neuropil register {source.reference} --amend REASON`, commit, `neuropil run {source.reference}`"
         return Refreshed(source, "stale", f"{moved}; {todo}", seconds)
-    Ledger(source.folder).append(
+    Ledger(source.writable()).append(
         "carried", registration=result["registration"]["number"], code=source.code, result_code=result["provenance"]["code"]
     )
     return Refreshed(source, "carried", "the code changed and the fingerprint still matches; recorded in the ledger", seconds)
