@@ -197,6 +197,8 @@ def test_every_word_stands_in_words_with_its_scale(tmp_path, word):
         assert "was not seen here" in text
     if word == "exploratory":
         assert "it has no verdict" in text
+        assert "Set by hand" not in text
+        assert "Set by hand: budget.epochs = 5." in page_of(result | {"set": {"budget.epochs": 5}}, study).text
     if word == "descriptive":
         assert "No verdict is given, because: power: 50 % at 10 seeds, under 80 %" in text
 

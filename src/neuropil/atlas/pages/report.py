@@ -88,6 +88,7 @@ def render(
                 "scales": scales(sorted(registered, key=lambda r: int(r["registration"]["number"]))),
                 "budget": result["budget"]["name"],
                 "registration": tables.registration(result) if result["registration"] else None,
+                "by_hand": ", ".join(f"{place} = {value}" for place, value in result.get("set", {}).items()),
                 "tuning": facts,
                 "tuning_table": trials,
                 "ledger": tables.ledger_table(ledger),
