@@ -7,6 +7,7 @@ import pytest
 
 from neuropil.atlas.board.run import run
 from neuropil.atlas.board.source import find
+from neuropil.atlas.conduct.execute import compute
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.conduct.work import Failure, work
 
@@ -100,6 +101,9 @@ class Bench:
     def run(self, task: str = "easy", **asked):
         on = Here()
         return run(self.source, task, digests={}, store=self.store, on=on, **asked), on.ran
+
+    def compute(self, source, *cells) -> None:
+        compute(source, cells, self.store, on=Here())
 
 
 @pytest.fixture

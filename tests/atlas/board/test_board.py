@@ -6,6 +6,7 @@ import pytest
 
 from neuropil.atlas import AtlasError
 from neuropil.atlas.board.result import committed, per_seed_csv, stale
+from neuropil.atlas.conduct.plan import plan
 from neuropil.atlas.seeds import EXPLORATORY_LIMIT
 
 
@@ -167,3 +168,16 @@ def test_a_board_that_cannot_be_is_refused_in_a_sentence(bench, old, new, says):
     bench.change(old, new)
     with pytest.raises(AtlasError, match=says):
         bench.source.load()
+
+
+def test_no_number_is_kept_under_the_hash_of_a_part_that_was_edited_meanwhile(bench):
+    origin = bench.source.on("easy")
+    assay = origin.load()
+    cells = plan(origin, assay, "board", list(assay.arms), [0], chosen={name: {"lr": 0.2} for name in assay.arms}, digests={})
+    middle, strong, weak = sorted(cells, key=lambda cell: cell.arm.name)
+    bench.compute(origin, strong)
+    bench.part("middle", "STRENGTH = 0.7\n")
+    with pytest.raises(AtlasError, match=r"middle\.py.*changed on disk"):
+        bench.compute(origin, middle)
+    assert bench.store.get(middle.key) is None
+    bench.compute(origin, weak)

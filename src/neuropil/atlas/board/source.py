@@ -82,9 +82,18 @@ class AssaySource:
         """The hash of the board's code."""
         return self.board.code
 
+    def file_of(self, arm: str) -> Path | None:
+        """The file of an entry."""
+        return _file_of(self, arm)
+
     def load(self) -> Assay:
         """Import the board and give its task."""
         return self.board.load().on(self.task, self.entries)
+
+
+@cache
+def _file_of(source: AssaySource, arm: str) -> Path | None:
+    return source.board.load().on(source.task, (arm,)).entries[arm].file
 
 
 def module_at(file: Path) -> ModuleType:

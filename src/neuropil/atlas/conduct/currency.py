@@ -8,21 +8,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
-from neuropil.atlas.conduct.fingerprint import named
+from neuropil.atlas.conduct.fingerprint import code_hash, named
 from neuropil.atlas.conduct.syntax import facts, signature
 from neuropil.atlas.errors import AtlasError
-
-if TYPE_CHECKING:
-    from neuropil.atlas.conduct.loading import Origin
 
 _BEGAN = time.time_ns()
 _IMPORTED: dict[Path, str] = {}
 """What each file said, as the hash of its tree, when this process imported it."""
 _UNKNOWN = ""
 _HASHED: dict[Path, tuple[dict[Path, tuple[int, ...]], str]] = {}
-"""For each study's file the files that count and when they were written, and their hash."""
+"""For each file the files that count and when they were written, and their hash."""
 
 
 @contextlib.contextmanager
@@ -47,12 +43,12 @@ def refuse_changed(file: Path) -> None:
             )
 
 
-def code_now(origin: Origin) -> str:
-    """Give the hash of the code as it is on disk; read again only where the study's file or a part was written since it was last asked."""
-    known = _HASHED.get(origin.file)
+def code_now(file: Path) -> str:
+    """Give the hash of a file's code as it is on disk; read again only where it or a part was written since it was last asked."""
+    known = _HASHED.get(file)
     if known is None or any(_signature(path) != written for path, written in known[0].items()):
-        written = {path: _signature(path) for _, path in named(origin.file)}
-        known = _HASHED[origin.file] = written, origin.code
+        written = {path: _signature(path) for _, path in named(file)}
+        known = _HASHED[file] = written, code_hash(file)
     return known[1]
 
 

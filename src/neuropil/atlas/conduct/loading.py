@@ -70,6 +70,10 @@ class Origin(Hashable, Protocol):
         """The hash of its code."""
         ...
 
+    def file_of(self, arm: str) -> Path | None:
+        """The file whose code belongs to this arm alone, and is in its settings as ``code``; ``None`` where there is none."""
+        ...
+
     def load(self) -> Experiment:
         """Import it."""
         ...
@@ -111,6 +115,9 @@ class Source:
     def code(self) -> str:
         """The hash of its code and of the parts it imports."""
         return code_hash(self.file)
+
+    def file_of(self, _arm: str) -> None:
+        """Arms of a study share its code."""
 
     def load(self) -> Study:
         """Import the file and give its ``study``; raise ``AtlasError`` where it has none or cannot be imported."""

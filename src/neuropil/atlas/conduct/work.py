@@ -79,14 +79,16 @@ def _where(error: BaseException) -> str:
 
 
 def _refuse_other_code(source: Origin, cell: Cell) -> None:
-    try:
-        changed = code_now(source) != cell.code
-    except FileNotFoundError:
-        changed = True
-    if changed:
-        raise AtlasError(
-            f"{source.file.name}, or a part that it imports, changed on disk while its cells were run; run the same again, finished cells of the code before are kept."
-        )
+    own = source.file_of(cell.arm.name)
+    for file, code in ((source.file, cell.code), *([(own, cell.arm["code"])] if own else [])):
+        try:
+            changed = code_now(file) != code
+        except FileNotFoundError:
+            changed = True
+        if changed:
+            raise AtlasError(
+                f"{file.name}, or a part that it imports, changed on disk while its cells were run; run the same again, finished cells of the code before are kept."
+            )
 
 
 @cache
