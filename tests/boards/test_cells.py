@@ -167,6 +167,31 @@ def test_entries_that_are_none_are_refused_in_a_sentence(tmp_path, names, says):
         board.find([name.format(file=tmp_path / "mine.py") for name in names])
 
 
+def test_two_files_of_one_name_are_two_entries_each_with_its_own_code(tmp_path):
+    files = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
+    for file, leak in zip(files, ("0.9", "0.8"), strict=True):
+        file.parent.mkdir()
+        file.write_text(OWN.replace("0.9", leak))
+    names = [f"{file}:Mine" for file in files]
+    first, again = (board.on("adding-problem", names) for _ in range(2))
+    assert [entry.file for entry in again.entries.values()] == files
+    assert first.arms == again.arms
+    assert len({arm["code"] for arm in again.arms.values()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("from torch import no_such_name", r"mine\.py could not be loaded \(ImportError"),
+        ("import no_such_module", r"mine\.py needs no_such_module"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_refused_in_a_sentence(tmp_path, line, says):
+    (tmp_path / "mine.py").write_text(line)
+    with pytest.raises(AtlasError, match=says):
+        board.find([f"{tmp_path / 'mine.py'}:Mine"])
+
+
 def test_a_cell_that_is_no_neuron_is_refused(tmp_path):
     (tmp_path / "mine.py").write_text(OWN)
     with pytest.raises(AtlasError, match="makes no Cell of 64 inputs and as many outputs"):

@@ -111,5 +111,4 @@ def bench(tmp_path, monkeypatch):
     monkeypatch.setenv("NEUROPIL_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NEUROPIL_RESULTS", raising=False)
     monkeypatch.setattr("sys.path", ["", *__import__("sys").path])
-    yield Bench(tmp_path)
-    __import__("sys").modules.pop("neuropil_user_mini", None)
+    return Bench(tmp_path)

@@ -14,7 +14,7 @@ from neuropil.atlas.board.form import Assay, Board, nearest
 from neuropil.atlas.conduct.currency import importing
 from neuropil.atlas.conduct.fingerprint import code_hash
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import PACKAGE, results_folder
+from neuropil.atlas.files import PACKAGE, results_folder, sha256
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,8 @@ class BoardSource:
                     module = importlib.import_module(".".join(self.file.relative_to(PACKAGE.parent).with_suffix("").parts))
                 else:
                     module = module_at(self.file)
-        except ImportError as error:
-            raise AtlasError(
-                f"{self.file.name} needs {error.name or error}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
-            ) from error
+        except ModuleNotFoundError as error:
+            raise _missing(self.file, error) from error
         board = getattr(module, "board", None)
         if not isinstance(board, Board):
             raise AtlasError(f"{self.file} defines no board; it must hold `board = Board(...)` at its top level.")
@@ -103,7 +101,7 @@ def module_at(file: Path) -> ModuleType:
 
 @cache
 def _imported(file: Path, _written: int) -> ModuleType:
-    name = f"neuropil_user_{file.stem}"
+    name = f"neuropil_user_{file.stem}_{sha256(str(file))[:12]}"
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))
     spec = importlib.util.spec_from_file_location(name, file)
@@ -113,11 +111,17 @@ def _imported(file: Path, _written: int) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except (ImportError, AtlasError):
+    except AtlasError:
         raise
+    except ModuleNotFoundError as error:
+        raise _missing(file, error) from error
     except Exception as error:
         raise AtlasError(f"{file.name} could not be loaded ({type(error).__name__}: {error}); mend it and run again.") from error
     return module
+
+
+def _missing(file: Path, error: ModuleNotFoundError) -> AtlasError:
+    return AtlasError(f"{file.name} needs {error.name}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`.")
 
 
 def boards() -> dict[str, BoardSource]:
