@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.errors import AtlasError, InterruptionError
 from neuropil.cli.boards import standing
-from neuropil.cli.common import CORES, Budget, Jobs, On, Slug, app, err, escaped, load_digests, out, placed, read_seeds, tell_moved
+from neuropil.cli.common import CORES, Budget, Jobs, On, Slug, app, err, escaped, load_digests, out, placed, read_seeds, say, tell_moved
+
+if TYPE_CHECKING:
+    from neuropil.atlas.conduct.loading import Source
 
 NO_VERDICT = 3
 """The exit code of a reporting run that finished and whose verdict was withheld (dose, gate, lesion, match, power)."""
@@ -159,7 +162,6 @@ def refresh(
     from neuropil.atlas.catalogue import own_rows, study_path
     from neuropil.atlas.conduct.loading import Source, find
     from neuropil.atlas.conduct.refresh import refresh as refresh_one
-    from neuropil.atlas.conduct.registration import read
     from neuropil.atlas.conduct.store import Store
 
     sources = [find(slug) for slug in slugs] if slugs else [Source(row.slug, file) for row in own_rows() if (file := study_path(row.slug))]
@@ -177,9 +179,26 @@ def refresh(
                 f"board {board}, {task}: {len(old)} to run or carry ({name}: {why}); `neuropil board {board} --run` does both",
                 soft_wrap=True,
             )
+    codes = {1 if each.state == "stale" else 0 for each in found}
     for each in found:
         if each.state == "pending" and not dry:
             out.rule(each.source.slug, align="left")
-            run(each.source.reference, budget=read(each.source.folder).budget, jobs=jobs, on=on)
-    if any(each.state == "stale" for each in found):
-        raise typer.Exit(1)
+            codes.add(_run_pending(each.source, jobs, on))
+    if code := 1 if 1 in codes else max(codes, default=0):
+        raise typer.Exit(code)
+
+
+def _run_pending(source: Source, jobs: int, on: str) -> int:
+    """Run a registered study and give its exit code; what goes wrong is said, and the next one has its turn."""
+    from neuropil.atlas.conduct.registration import read
+
+    try:
+        run(source.reference, budget=read(source.folder).budget, jobs=jobs, on=on)
+    except typer.Exit as withheld:
+        return withheld.exit_code
+    except InterruptionError:
+        raise
+    except AtlasError as error:
+        say(str(error))
+        return 1
+    return 0

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from neuropil.atlas import AtlasError
 from neuropil.atlas.conduct.keeping import numbers
@@ -16,6 +17,7 @@ from neuropil.atlas.conduct.refresh import refresh
 from neuropil.atlas.conduct.registration import read
 from neuropil.atlas.conduct.result import per_seed_csv
 from neuropil.atlas.files import committed_results, read_json
+from neuropil.cli import main
 
 DIE_AT = """
 import fcntl, os, pathlib, sys
@@ -186,3 +188,18 @@ def test_every_committed_result_agrees_with_its_table_and_its_ledger(path):
     assert table.read_text() == per_seed_csv(result)
     finished = [e for e in Ledger(path.parent).entries() if e["event"] == "finished" and e["registration"] == number]
     assert finished[-1]["numbers"] == numbers(result)
+
+
+@pytest.mark.parametrize(("raised", "code"), [(AtlasError("Its data are not here."), 1), (typer.Exit(3), 3)])
+def test_refresh_goes_on_after_a_run_that_fails_or_withholds_its_verdict(ready, monkeypatch, raised, code):
+    monkeypatch.chdir(ready.folder)
+    asked = []
+
+    def run(reference, **_):
+        asked.append(reference)
+        raise raised
+
+    monkeypatch.setattr("neuropil.cli.conduct.run", run)
+    with pytest.raises(SystemExit) as ended:
+        main(["refresh", "mini.py", "mini.py"])
+    assert (ended.value.code, asked) == (code, ["mini.py", "mini.py"])
