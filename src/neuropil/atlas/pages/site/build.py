@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from neuropil.atlas.catalogue import cite
 from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json, said, sha256, write_json, write_text
@@ -60,7 +61,7 @@ def build(folder: Path, *, jobs: int = 1, watch: Callable[[int, int], None] = la
     for paper in atlas.studied:
         name = paper.page
         site = around[paper.row.slug] | place(name)
-        key = sha256([maker, paper.code, _inputs(paper), site])
+        key = sha256([maker, paper.code, _inputs(paper), asdict(paper.row), cite(paper.row.slug), site])
         made_of[name] = key
         if before.get(name) != [key, _hash_of(folder / name)]:
             todo.append((name, partial(write_study, folder / name, _source(paper), paper.paths[-1], paper.row, paper.code, site)))
@@ -140,7 +141,11 @@ def _source(paper: Paper) -> Source:
 
 def _inputs(paper: Paper) -> list[str | None]:
     folder = _source(paper).folder
-    files = [*paper.paths, *(folder / name for name in ("ledger.jsonl", "tuning.json", "remarks.md"))]
+    files = [
+        *paper.paths,
+        *sorted(folder.glob("registration*.json")),
+        *(folder / name for name in ("ledger.jsonl", "tuning.json", "remarks.md")),
+    ]
     return [_hash_of(file) for file in files]
 
 
