@@ -107,9 +107,11 @@ def show(slug: Row, as_json: Annotated[bool, typer.Option("--json", help="Print 
         out.print(f"\nImplemented ({record['fidelity']}), no verdict yet. Look: `neuropil run {slug} --budget glance`.")
     else:
         word = record["verdict"]
-        stale = " · stale: the code has changed since, `neuropil refresh`" if record["stale"] else ""
+        standing = " · stale: the code has changed since, `neuropil refresh`" if record["stale"] else ""
+        if record["carried"]:
+            standing = " · carried: the code has changed since, a small cell of every arm still gives the same numbers"
         out.print(
-            f"\n[{STYLES[word]}]{word}[/] at desk scale: {record['effect']:+.4g} {record['units']} {escaped(interval(record['interval']))}, delta {record['delta']:g}, n {record['n']}, look{'s' if record['looks'] > 1 else ''} {record['looks']}, fidelity {record['fidelity']}{stale}"
+            f"\n[{STYLES[word]}]{word}[/] at desk scale: {record['effect']:+.4g} {record['units']} {escaped(interval(record['interval']))}, delta {record['delta']:g}, n {record['n']}, look{'s' if record['looks'] > 1 else ''} {record['looks']}, fidelity {record['fidelity']}{standing}"
         )
         out.print(f"Read it: `neuropil report {slug}` · see for yourself: `neuropil run {slug} --budget glance`")
 

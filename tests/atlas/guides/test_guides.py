@@ -143,6 +143,7 @@ def test_an_entry_is_as_far_as_the_furthest_of_its_links():
     known = {
         "run": {"verdict": "reversed", "status": "implemented", "stale": True},
         "made": {"verdict": None, "status": "implemented", "stale": None},
+        "shown": {"verdict": "descriptive", "status": "implemented", "stale": False},
         "read": {"verdict": None, "status": "catalogued", "stale": None},
         "map": {"verdict": None, "status": "guide", "stale": None},
     }
@@ -151,14 +152,15 @@ def test_an_entry_is_as_far_as_the_furthest_of_its_links():
         for studies, parts, empty in [
             (("read", "run"), (), ""),
             (("read", "made"), (), ""),
+            (("read", "shown"), (), ""),
             (("read",), ("neuropil.cells.LIF",), ""),
             (("read", "map"), (), ""),
             ((), (), "More."),
         ]
     ]
-    assert reached == ["tested", "built", "built", "catalogued", "open"]
+    assert reached == ["tested", "built", "built", "built", "catalogued", "open"]
     assert set(reached) == set(LEVELS)
-    assert [standing(known[slug]) for slug in known] == ["reversed (stale)", "no verdict yet", "catalogued", "a guide"]
+    assert [standing(known[slug]) for slug in known] == ["reversed (stale)", "no verdict yet", "descriptive", "catalogued", "a guide"]
 
 
 def test_a_paper_is_named_as_its_title_page_names_it():

@@ -19,6 +19,8 @@ LEVELS = {
     "open": "nothing here yet",
 }
 """How far an entry has come, the furthest first."""
+WITHHELD = ("descriptive", "unverifiable")
+"""Words of a study that was run and gives no verdict."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def level(entry: Entry, records: Records) -> str:
     if entry.open:
         return "open"
     found = [records(slug) for slug in entry.studies]
-    if any(record["verdict"] for record in found):
+    if any(record["verdict"] and record["verdict"] not in WITHHELD for record in found):
         return "tested"
     return "built" if entry.parts or any(record["status"] == "implemented" for record in found) else "catalogued"
 
