@@ -99,23 +99,24 @@ def _known(source: Source, code: Remembered) -> dict[str, Any]:
     if primary["scale"] == "log":
         found |= {"effect": math.exp(primary["effect"]), "units": f"fold ({primary['units']})"}
         found |= {"interval": [math.exp(limit) for limit in primary["interval"]]}
-    standing = _standing(code.code_hash(source.file), result, entries)
+    now = standing(code.code_hash(source.file), result, entries)
     return found | {
         "verdict": result["verdict"]["word"],
         "fidelity": result["fidelity"],
         "core_minutes": result["provenance"]["seconds"] / 60,
-        "stale": standing == "stale",
-        "carried": standing == "carried",
+        "stale": now == "stale",
+        "carried": now == "carried",
         "registration": result["registration"]["number"],
     }
 
 
 def stale(source: Source, result: Mapping[str, Any]) -> bool:
     """Whether the code, read anew, differs from the result's and was not found to give the same fingerprint (*carried*, in the ledger)."""
-    return _standing(source.code, result, Ledger(source.folder).entries()) == "stale"
+    return standing(source.code, result, Ledger(source.folder).entries()) == "stale"
 
 
-def _standing(code: str, result: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Literal["fresh", "carried", "stale"]:
+def standing(code: str, result: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> Literal["fresh", "carried", "stale"]:
+    """Whether a result is that of the ``code``, or was found to be (*carried*, in the ledger's ``entries``)."""
     if code == result["provenance"]["code"]:
         return "fresh"
     number = result["registration"]["number"]

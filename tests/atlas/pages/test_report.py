@@ -518,15 +518,12 @@ def test_a_page_in_a_site_has_its_place(tmp_path):
         "tags": [("memory", "../index.html#family=memory")],
     }
     site |= {
-        "standing": "Stale: it has.",
-        "stale": True,
         "related": [near],
         "mentioned": [("A guide", "../guides/g.html")],
         "neighbours": [("next", "After", near)],
         "neighbours_label": "Neighbours",
     }
     page = page_of(result_of(toy(), tmp_path), site=site)
-    assert "Stale: it has." in page.text
     assert "A <near> one" in page.text
     assert {a["href"] for t, a in page.tags if t == "a"} >= {
         "../index.html",
@@ -535,6 +532,13 @@ def test_a_page_in_a_site_has_its_place(tmp_path):
         "../index.html#family=memory",
     }
     assert len(page.ids) == len(set(page.ids))
+
+
+@pytest.mark.parametrize("standing", ["fresh", "carried", "stale"])
+def test_a_page_of_its_own_says_whether_its_code_is_still_that_of_the_result(tmp_path, standing):
+    page = page_of(result_of(toy(), tmp_path), standing=standing)
+    assert ("Carried: the code has changed" in page.text) == (standing == "carried")
+    assert ("Stale: the code has changed" in page.text) == (standing == "stale")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from neuropil.atlas.pages.beside import scales, strongest
 from neuropil.atlas.pages.figures import Drawn, draw_all
 from neuropil.atlas.pages.templates import environment, style
 from neuropil.atlas.pages.view import shown_of, table_of, verdict_of, view
-from neuropil.atlas.pages.wording import Plain
+from neuropil.atlas.pages.wording import STANDING, Plain
 from neuropil.atlas.study import Study
 
 __all__ = ["Glance", "paper_link", "render", "render_tour", "table_of", "write"]
@@ -38,14 +38,15 @@ def render(
     figures: Sequence[Drawn] | None = None,
     lesion: str | None = None,
     others: Sequence[Plain] = (),
+    standing: str = "fresh",
     site: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a result's page.
 
     ``study`` adds its own figures, or ``figures`` are given as they were drawn; ``row`` title and authors, ``ledger`` the looks, ``tuning``
     the record of this result's budget, ``remarks`` (``remarks.md`` beside the result) what was learned after the run, in plain text; the
-    result itself is never edited. ``lesion`` names the lesioned arm, ``others`` are the study's other registered results, ``site`` is the
-    page's place in a site: navigation, neighbours, related rows, whether the result is stale.
+    result itself is never edited. ``lesion`` names the lesioned arm, ``others`` are the study's other registered results, ``standing`` says
+    whether the code is still that of the result (``index.standing``), ``site`` is the page's place in a site.
     The same input gives the same bytes. Raises ``AtlasError`` for something that is no result.
     """
     facts, trials = tables.tuning(tuning) if tuning else (None, None)
@@ -69,6 +70,8 @@ def render(
             | {
                 "css": style(),
                 "site": site,
+                "standing": STANDING[standing],
+                "stale": standing == "stale",
                 "link": link,
                 "link_text": link_text,
                 "csv": "data:text/csv;charset=utf-8," + quote(per_seed_csv(dict(result))),

@@ -13,7 +13,7 @@ from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.conduct.registration import count, read
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json
-from neuropil.atlas.index import head, result_paths
+from neuropil.atlas.index import head, result_paths, standing
 from neuropil.atlas.pages.figures import figures_of
 from neuropil.atlas.pages.report import render, table_of
 
@@ -38,5 +38,6 @@ def study_page(source: Source, path: Path, *, row: Row | None, code: str, site: 
         figures=figures_of(source, code, path.read_bytes(), lambda: table_of(result), "s"),
         lesion=read(folder).frozen["lesion"]["arm"] if count(folder) else None,
         others=[other for other in others if other["registration"]["number"] != result["registration"]["number"]],
+        standing=standing(code, result, Ledger(folder).entries()) if result["registration"] else "fresh",
         site=site,
     )

@@ -25,6 +25,12 @@ EQUAL_MEANINGS = {
     "reversed": "The 95 % interval leaves out no effect, and the difference is at least as large as what matters.",
     "undecided": "The interval is compatible with more than one answer; more seeds or a sharper assay could tell.",
 }
+STANDING = {
+    "fresh": "",
+    "carried": "Carried: the code has changed since, and one small cell an arm still gives the same numbers; the seeds were not run again.",
+    "stale": "Stale: the code has changed since this result was computed. `neuropil refresh` says whether it still stands.",
+}
+"""Whether the code is still that of the result."""
 FIDELITY = {
     "code": "Read from the paper and its authors' code",
     "paper": "Read from the paper's equations",

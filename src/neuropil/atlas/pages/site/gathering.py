@@ -16,7 +16,7 @@ from neuropil.atlas.conduct.syntax import memory
 from neuropil.atlas.files import read_json
 from neuropil.atlas.guides import has_guide
 from neuropil.atlas.index import head, index, result_paths
-from neuropil.atlas.pages.wording import Plain
+from neuropil.atlas.pages.wording import STANDING, Plain
 
 BADGES = ("supported", "negligible", "reversed", "undecided")
 """The words that say something; *descriptive* and *unverifiable* say that nothing could be said."""
@@ -68,13 +68,7 @@ class Paper:
     @property
     def standing(self) -> str:
         """Whether its code is that of the result, in words; empty where it is."""
-        if self.record["stale"]:
-            return "Stale: the code has changed since this result was computed. `neuropil refresh` says whether it still stands."
-        if self.record["carried"]:
-            return (
-                "Carried: the code has changed since, and one small cell an arm still gives the same numbers; the seeds were not run again."
-            )
-        return ""
+        return STANDING["stale" if self.record["stale"] else "carried" if self.record["carried"] else "fresh"]
 
 
 @dataclass(frozen=True)

@@ -46,8 +46,6 @@ def places(atlas: Atlas) -> dict[str, dict[str, Any]]:
         paper.row.slug: place(f"rows/{paper.row.slug}.html")
         | {
             "tags": _tags(paper),
-            "standing": paper.standing,
-            "stale": bool(paper.record["stale"]),
             "related": [link(atlas.by_slug[slug]) | {"why": why} for slug, why in near[paper.row.slug]],
             "mentioned": reading.get(paper.row.slug, []),
             "neighbours": before_and_after[paper.row.slug],
