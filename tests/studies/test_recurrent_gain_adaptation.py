@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from neuropil.atlas import Seed, Settings, Table
-from neuropil.plasticity import GainModulatedCircuit
+from neuropil.networks import GainModulatedCircuit
 from neuropil.studies.plasticity import recurrent_gain_adaptation as rga
 from neuropil.studies.plasticity.recurrent_gain_adaptation import study
 

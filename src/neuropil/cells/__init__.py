@@ -6,7 +6,6 @@ from neuropil.cells.echo_unit import EchoUnit
 from neuropil.cells.event_unit import EventUnit
 from neuropil.cells.exponential_if import ExponentialIF
 from neuropil.cells.izhikevich import Izhikevich
-from neuropil.cells.josephson_circuit import JosephsonCircuit
 from neuropil.cells.leaky_rate import LeakyRate
 from neuropil.cells.li import LI
 from neuropil.cells.lif import LIF
@@ -26,7 +25,6 @@ __all__ = [
     "EventUnit",
     "ExponentialIF",
     "Izhikevich",
-    "JosephsonCircuit",
     "LeakyRate",
     "PhaseOscillator",
     "QuadraticIF",

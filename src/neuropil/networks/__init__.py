@@ -3,10 +3,25 @@
 from neuropil.networks.attention_only import AttentionOnlyTransformer
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
+from neuropil.networks.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
+from neuropil.networks.josephson_circuit import JosephsonCircuit
 from neuropil.networks.mlp import MLP
 from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.settle import settle_inhibition
 from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
 
-__all__ = ["MLP", "AttentionOnlyTransformer", "BatchNormMLP", "ConvNet", "Reservoir", "SpikingNet", "Transformer", "settle_inhibition"]
+__all__ = [
+    "MLP",
+    "AttentionOnlyTransformer",
+    "BatchNormMLP",
+    "ConvNet",
+    "GainModulatedCircuit",
+    "JosephsonCircuit",
+    "Reservoir",
+    "SpikingNet",
+    "Transformer",
+    "adapt_gains",
+    "coding_loss",
+    "settle_inhibition",
+]

@@ -1,6 +1,5 @@
 """Plasticity: local rules and modulators of learning, one a file."""
 
-from neuropil.plasticity.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
 from neuropil.plasticity.homeostatic_learning_rate import (
     HomeostaticLearningRate,
     HomeostaticState,
@@ -11,15 +10,4 @@ from neuropil.plasticity.inhibitory_homeostasis import InhibitoryHomeostasis
 from neuropil.plasticity.oja import Oja
 from neuropil.plasticity.stdp import STDP
 
-__all__ = [
-    "STDP",
-    "GainModulatedCircuit",
-    "HomeostaticLearningRate",
-    "HomeostaticState",
-    "InhibitoryHomeostasis",
-    "Oja",
-    "adapt_gains",
-    "after_update",
-    "coding_loss",
-    "lookahead",
-]
+__all__ = ["STDP", "HomeostaticLearningRate", "HomeostaticState", "InhibitoryHomeostasis", "Oja", "after_update", "lookahead"]

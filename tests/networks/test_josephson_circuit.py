@@ -6,8 +6,8 @@ from scipy.constants import h, k
 from scipy.integrate import solve_ivp
 from scipy.special import iv
 
-from neuropil.cells import JosephsonCircuit
-from neuropil.cells.josephson_circuit import BOLTZMANN, FLUX_QUANTUM
+from neuropil.networks import JosephsonCircuit
+from neuropil.networks.josephson_circuit import BOLTZMANN, FLUX_QUANTUM
 
 IC, PS = 1e-4, 1e-12
 LINE = [(i, i + 1, 1e-11) for i in range(5)]

@@ -4,7 +4,7 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.optimize import least_squares
 
-from neuropil.plasticity import GainModulatedCircuit, adapt_gains, coding_loss
+from neuropil.networks import GainModulatedCircuit, adapt_gains, coding_loss
 
 CELLS, STIMULI = 8, 24
 
