@@ -49,6 +49,7 @@ def test_sugar_without_a_margin_is_refused(text):
         (("Grid((0.1, 0.2, 0.3))", "Grid((0.1, 0.3, 0.2))"), "ascending"),
         (("delta=0.02", "dleta=0.02"), "could not be loaded \\(line"),
         (("study = Study(", "studdy = Study("), "could not be loaded"),
+        (("study = Study(", "raise SystemExit(0)\nstudy = Study("), "could not be loaded \\(line"),
     ],
 )
 def test_a_broken_study_is_refused_in_one_sentence(bench, change, words):

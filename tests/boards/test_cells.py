@@ -184,6 +184,7 @@ def test_two_files_of_one_name_are_two_entries_each_with_its_own_code(tmp_path):
     [
         ("from torch import no_such_name", r"mine\.py could not be loaded \(ImportError"),
         ("import no_such_module", r"mine\.py needs no_such_module"),
+        ("raise SystemExit(0)", r"mine\.py could not be loaded \(SystemExit: 0\)"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_refused_in_a_sentence(tmp_path, line, says):

@@ -163,7 +163,7 @@ def rows_table(records: list[dict[str, Any]], width: int) -> Grid:
             record["slug"],
             *([record["package"] or ""] if origin else []),
             *([] if narrow else [record["family"], record["tier"]]),
-            Text(word + (" (stale)" if record["stale"] else ""), style=style),
+            Text(word + (" (stale)" if record["stale"] else " (carried)" if record["carried"] else ""), style=style),
         ]
         if wide:
             effect = "" if record["effect"] is None else f"{record['effect']:+.3g} {interval(record['interval'])}"

@@ -115,7 +115,7 @@ def _imported(file: Path, _written: int) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         raise _missing(file, error) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AtlasError(f"{file.name} could not be loaded ({type(error).__name__}: {error}); mend it and run again.") from error
     return module
 

@@ -130,7 +130,7 @@ class Source:
             ) from error
         except (AtlasError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(self.file)), "?")
             raise AtlasError(
                 f"{self.file.name} could not be loaded (line {line}, {type(error).__name__}: {error}); mend it and run again."
