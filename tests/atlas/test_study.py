@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from neuropil.atlas import AtlasError, Contrast, Curve, Gate, Grid, Match, Matrix, Metric, Seed, Settings, Table, Tune, contrasts
+from neuropil.atlas.conduct.loading import Source
 from neuropil.atlas.expressions import Condition
 from neuropil.atlas.outcome import decode, encode
 from neuropil.atlas.seeds import EXPLORATORY_LIMIT, derive_seeds
@@ -157,3 +158,16 @@ def test_match_takes_one_tolerance():
         Match("accuracy")
     with pytest.raises(AtlasError, match="two different arms"):
         Contrast("a", "a", "x", 0.1, "data")
+
+
+def test_studies_of_two_folders_with_a_helper_of_one_name_are_refused_together(bench):
+    bench.write(("study = Study(", "from study_helper import GAIN\n\nstudy = Study("))
+    for folder, gain in (("a", 1), ("b", 2)):
+        (bench.folder / folder).mkdir()
+        (bench.folder / folder / "mini.py").write_text(bench.file.read_text())
+        (bench.folder / folder / "study_helper.py").write_text(f"GAIN = {gain}\n")
+    first, second = (Source("mini", bench.folder / folder / "mini.py") for folder in ("a", "b"))
+    first.load()
+    with pytest.raises(AtlasError, match=r"b/mini\.py and .*a/mini\.py each import a 'study_helper' of their own"):
+        second.load()
+    assert first.load().slug == "mini"

@@ -179,12 +179,23 @@ def test_two_files_of_one_name_are_two_entries_each_with_its_own_code(tmp_path):
     assert len({arm["code"] for arm in again.arms.values()}) == 2
 
 
+def test_entries_of_two_folders_with_a_helper_of_one_name_are_refused_together(tmp_path):
+    for folder, leak in (("a", "0.9"), ("b", "0.8")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "entry_helper.py").write_text(f"LEAK = {leak}\n")
+        (tmp_path / folder / "mine.py").write_text("from entry_helper import LEAK\n" + OWN.replace("0.9", "LEAK"))
+    first, second = (f"{tmp_path / folder / 'mine.py'}:Mine" for folder in ("a", "b"))
+    board.find([first])
+    with pytest.raises(AtlasError, match=r"b/mine\.py and .*a/mine\.py each import a 'entry_helper' of their own.*; rename one of the two"):
+        board.find([first, second])
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("from torch import no_such_name", r"mine\.py could not be loaded \(ImportError"),
+        ("from torch import no_such_name", r"mine\.py could not be loaded \(line 1, ImportError"),
         ("import no_such_module", r"mine\.py needs no_such_module"),
-        ("raise SystemExit(0)", r"mine\.py could not be loaded \(SystemExit: 0\)"),
+        ("raise SystemExit(0)", r"mine\.py could not be loaded \(line 1, SystemExit: 0\)"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_refused_in_a_sentence(tmp_path, line, says):

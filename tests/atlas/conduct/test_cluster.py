@@ -19,6 +19,7 @@ from neuropil.atlas.conduct.execute import compute
 from neuropil.atlas.conduct.places import place
 from neuropil.atlas.conduct.plan import plan
 from neuropil.atlas.conduct.store import Store
+from neuropil.atlas.study import Settings
 
 pytest.importorskip("distributed")
 SCHEDULER = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
@@ -206,6 +207,23 @@ def test_other_code_or_other_data_on_a_worker_is_refused_before_a_cell_is_run(be
     assert tallied.begun == []
     tallied.compute([cell], site.on, told)
     assert len(tallied.begun) == 1
+
+
+def test_an_entry_of_other_code_is_refused_there_and_a_setting_named_code_is_a_setting(bench):
+    from neuropil.atlas.board.source import find
+    from neuropil.atlas.conduct.cluster.child import answer
+    from neuropil.atlas.conduct.cluster.parcel import pack
+    from neuropil.atlas.conduct.plan import versions
+
+    bench.write(('"plain": {"boost": 0.0}', '"plain": {"boost": 0.0, "code": "rate"}'))
+    chosen = {"plain": {"code": "spikes"}}
+    (cell,) = plan(bench.source, bench.source.load(), "smoke", ["plain"], [0], chosen=chosen, digests={})
+    assert cell.arm["code"] == "spikes"
+    assert "payload" in answer(pack(bench.source), cell, versions(), str)
+    origin = find("cells").on("adding-problem", ("LIF",))
+    (cell,) = plan(origin, origin.load(), "smoke", ["LIF"], [0], chosen={}, digests={})
+    other = dataclasses.replace(cell, arm=Settings("LIF", {**cell.arm, "code": "0" * 64}))
+    assert answer(pack(origin), other, versions(), str) == {"refused": "its code of LIF is not the one here; install the same there."}
 
 
 def test_what_is_printed_comes_back_and_a_trial_that_raises_is_not_run_again(bench, site, told):

@@ -315,11 +315,11 @@ def test_history_that_git_holds_cannot_be_dropped(bench, lost):
 
 
 def test_modules_beside_a_study_must_be_committed_too(bench):
-    (bench.folder / "helper.py").write_text("GAIN = 1.0\n")
-    (bench.folder / ".gitignore").write_text("cells/\ncache/\nhelper.py\n")
-    bench.write(("study = Study(", "from helper import GAIN\n\nstudy = Study("))
+    (bench.folder / "uncommitted.py").write_text("GAIN = 1.0\n")
+    (bench.folder / ".gitignore").write_text("cells/\ncache/\nuncommitted.py\n")
+    bench.write(("study = Study(", "from uncommitted import GAIN\n\nstudy = Study("))
     registered(bench)
-    with pytest.raises(AtlasError, match=r"helper.py is not committed"):
+    with pytest.raises(AtlasError, match=r"uncommitted.py is not committed"):
         bench.run()
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 
 from neuropil.atlas.board.form import Assay, Board, nearest
-from neuropil.atlas.conduct.currency import importing
 from neuropil.atlas.conduct.fingerprint import code_hash
+from neuropil.atlas.conduct.modules import module_at
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import PACKAGE, results_folder, sha256
+from neuropil.atlas.files import PACKAGE, results_folder
+
+__all__ = ["AssaySource", "BoardSource", "boards", "find", "module_at"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,7 @@ class BoardSource:
 
     def load(self) -> Board:
         """Import the file and give its ``board``; raise ``AtlasError`` where it has none or cannot be imported."""
-        try:
-            with importing(self.file):
-                if PACKAGE in self.file.parents:
-                    module = importlib.import_module(".".join(self.file.relative_to(PACKAGE.parent).with_suffix("").parts))
-                else:
-                    module = module_at(self.file)
-        except ModuleNotFoundError as error:
-            raise _missing(self.file, error) from error
-        board = getattr(module, "board", None)
+        board = getattr(module_at(self.file), "board", None)
         if not isinstance(board, Board):
             raise AtlasError(f"{self.file} defines no board; it must hold `board = Board(...)` at its top level.")
         return board
@@ -92,36 +82,6 @@ class AssaySource:
 @cache
 def _file_of(source: AssaySource, arm: str) -> Path | None:
     return source.board.load().on(source.task, (arm,)).entries[arm].file
-
-
-def module_at(file: Path) -> ModuleType:
-    """Import a user's own file, once a process unless it changes; files beside it can be imported by it."""
-    return _imported(file, file.stat().st_mtime_ns)
-
-
-@cache
-def _imported(file: Path, _written: int) -> ModuleType:
-    name = f"neuropil_user_{file.stem}_{sha256(str(file))[:12]}"
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise AtlasError(f"{file} is not a Python file; give the path of a .py file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except AtlasError:
-        raise
-    except ModuleNotFoundError as error:
-        raise _missing(file, error) from error
-    except (Exception, SystemExit) as error:
-        raise AtlasError(f"{file.name} could not be loaded ({type(error).__name__}: {error}); mend it and run again.") from error
-    return module
-
-
-def _missing(file: Path, error: ModuleNotFoundError) -> AtlasError:
-    return AtlasError(f"{file.name} needs {error.name}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`.")
 
 
 def boards() -> dict[str, BoardSource]:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 import sysconfig
-import traceback
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol
 
 from neuropil.atlas.catalogue import row, study_path
-from neuropil.atlas.conduct.currency import importing
 from neuropil.atlas.conduct.fingerprint import code_hash
+from neuropil.atlas.conduct.modules import module_at, package_of
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE, read_json, results_folder
 from neuropil.atlas.outcome import Outcome
 from neuropil.atlas.seeds import Seed
 from neuropil.atlas.study import Settings, Study
-from neuropil.packages import Package, packages
+from neuropil.packages import Package
 
 
 class Experiment(Protocol):
@@ -96,7 +91,7 @@ class Source:
     @property
     def package(self) -> Package | None:
         """The installed package of somebody else that it belongs to; ``None`` for neuropil's own studies and for a user's file."""
-        return None if PACKAGE in self.file.parents else next((each for each in packages()[0] if each.folder in self.file.parents), None)
+        return package_of(self.file)
 
     @property
     def folder(self) -> Path:
@@ -121,45 +116,10 @@ class Source:
 
     def load(self) -> Study:
         """Import the file and give its ``study``; raise ``AtlasError`` where it has none or cannot be imported."""
-        try:
-            with importing(self.file):
-                module = self._module()
-        except ModuleNotFoundError as error:
-            raise AtlasError(
-                f"{self.file.name} needs {error.name}, which is not installed; install it, for example `pip install 'neuropil[atlas]'`."
-            ) from error
-        except (AtlasError, KeyboardInterrupt):
-            raise
-        except (Exception, SystemExit) as error:
-            line = next((f.lineno for f in reversed(traceback.extract_tb(error.__traceback__)) if f.filename == str(self.file)), "?")
-            raise AtlasError(
-                f"{self.file.name} could not be loaded (line {line}, {type(error).__name__}: {error}); mend it and run again."
-            ) from error
-        study = getattr(module, "study", None)
+        study = getattr(module_at(self.file), "study", None)
         if not isinstance(study, Study):
             raise AtlasError(f"{self.file} defines no study; it must hold `study = Study(...)` at its top level.")
         return study
-
-    def _module(self) -> ModuleType:
-        if PACKAGE in self.file.parents:
-            relative = self.file.relative_to(PACKAGE.parent).with_suffix("")
-            return importlib.import_module(".".join(relative.parts))
-        if self.package:
-            relative = self.file.relative_to(self.package.folder).with_suffix("")
-            bare = next(folder for folder in self.file.parents if not (folder / "__init__.py").is_file())
-            if self.package.folder in (bare, *bare.parents):
-                raise AtlasError(f"{bare} has no __init__.py; add one, so that the parts which {self.slug} imports are hashed with it.")
-            return importlib.import_module(".".join((self.package.module, *relative.parts)))
-        name = f"neuropil_user_study_{self.file.stem}"
-        if str(self.file.parent) not in sys.path:
-            sys.path.insert(0, str(self.file.parent))
-        spec = importlib.util.spec_from_file_location(name, self.file)
-        if spec is None or spec.loader is None:
-            raise AtlasError(f"{self.file} is not a Python file; give the path of a .py file that defines `study = Study(...)`.")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
 
 
 def find(reference: str) -> Source:

@@ -60,8 +60,8 @@ def answer(luggage: Luggage, cell: Cell, wanted: dict[str, str], digest: Callabl
             raise AtlasError(
                 f"its code of the study or of a part is {code[:12]}, {cell.code[:12]} is wanted; install the same neuropil there, changes included."
             )
-        ours = _loaded(origin, code).arms[cell.arm.name].get("code")
-        if ours != cell.arm.get("code"):
+        arms = _loaded(origin, code).arms
+        if origin.file_of(cell.arm.name) and arms[cell.arm.name]["code"] != cell.arm.get("code"):
             raise AtlasError(f"its code of {cell.arm.name} is not the one here; install the same there.")
         for name, checksum in cell.data.items():
             if (found := digest(name)) != checksum:

@@ -8,9 +8,10 @@ from pathlib import Path
 from neuropil.atlas.board.source import AssaySource
 from neuropil.atlas.conduct.fingerprint import named
 from neuropil.atlas.conduct.loading import Origin, Source
+from neuropil.atlas.conduct.modules import package_of
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE
-from neuropil.packages import Package, packages
+from neuropil.packages import packages
 
 OURS, THEIRS = "neuropil", ""
 
@@ -29,7 +30,7 @@ def pack(origin: Origin) -> Luggage:
     file = origin.file
     if PACKAGE in file.parents:
         return Luggage(_moved(origin, file.relative_to(PACKAGE)), OURS, tuple(_entries(origin)))
-    if package := _package(file):
+    if package := package_of(file):
         return Luggage(_moved(origin, file.relative_to(package.folder)), package.name, tuple(_entries(origin)))
     return Luggage(_moved(origin, Path(file.name)), THEIRS, tuple(dict([*_texts(file, Path()), *_entries(origin)]).items()))
 
@@ -56,10 +57,6 @@ def _moved(origin: Origin, file: Path) -> Origin:
     if isinstance(origin, Source):
         return replace(origin, file=file)
     raise TypeError(f"A study or a task of a board can be run elsewhere, {type(origin).__name__} was given.")
-
-
-def _package(file: Path) -> Package | None:
-    return next((each for each in packages()[0] if each.folder in file.parents), None)
 
 
 def _texts(file: Path, under: Path) -> list[tuple[str, str]]:
