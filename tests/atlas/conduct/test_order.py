@@ -37,6 +37,7 @@ def test_the_order_and_the_number_of_workers_move_no_bit(bench, batched):
             assert by_seed(bench.run(seeds=seeds, arms=arms, on=Local(jobs))) == expected
 
 
+@pytest.mark.slow
 def test_a_real_study_gives_the_same_bits_from_one_worker_and_from_three(tmp_path):
     source = find("learned-delays-dcls")
     study = source.load()

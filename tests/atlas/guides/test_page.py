@@ -9,6 +9,7 @@ from neuropil.atlas.catalogue import cite
 from neuropil.atlas.guides import guide, guides
 from neuropil.atlas.guides.standing import level
 from neuropil.atlas.pages.guide import render_guide
+from neuropil.atlas.pages.site.places import place
 
 VOID = {"meta", "br", "link"}
 
@@ -85,10 +86,7 @@ def test_the_same_guide_gives_the_same_bytes(toy):
 
 
 def test_within_a_site_it_has_the_sites_navigation_and_neighbours(toy):
-    site = {
-        "root": "../",
-        "here": "",
-        "pages": (("index.html", "Papers"),),
+    site = place("guides/toy.html") | {
         "tags": (("memory", "../index.html#memory"),),
         "related": (),
         "mentioned": (),
