@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from neuropil.atlas.errors import AtlasError, InterruptionError
+from neuropil.atlas.errors import InterruptionError
 from neuropil.cli import boards, conduct, guides, look, own, pages
-from neuropil.cli.common import app, say, tell_packages
+from neuropil.cli.common import app, mendable, say, tell_packages
 
 __all__ = ["app", "boards", "conduct", "guides", "look", "main", "own", "pages"]
 
@@ -19,14 +19,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors that a user can mend are one sentence and exit code 1, Ctrl-C is 130."""
     try:
         app(args=arguments)
-    except AtlasError as error:
+    except InterruptionError as error:
         say(str(error))
-        sys.exit(130 if isinstance(error, InterruptionError) else 1)
+        sys.exit(130)
     except ModuleNotFoundError as error:
         say(f"This needs {error.name}, which is not installed; `pip install 'neuropil[atlas]'` brings it.")
         sys.exit(1)
     except Exception as error:
-        if type(error).__name__ != "DataError":
+        if not mendable(error):
             raise
         say(str(error))
         sys.exit(1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from neuropil.atlas.errors import AtlasError
+from neuropil.atlas.errors import AtlasError, InterruptionError
 
 if TYPE_CHECKING:
     from neuropil.atlas.conduct.execute import Executor
@@ -106,6 +106,11 @@ def tell_packages() -> None:
 def say(sentence: str) -> None:
     """Print one sentence about what went wrong."""
     err.print(f"[red]neuropil:[/red] {escaped(sentence)}", soft_wrap=True)
+
+
+def mendable(error: Exception) -> bool:
+    """Whether it is one sentence about something a user can mend, an interruption not; ``DataError`` by its name, for its module is heavy."""
+    return (isinstance(error, AtlasError) and not isinstance(error, InterruptionError)) or type(error).__name__ == "DataError"
 
 
 def escaped(text: str) -> str:

@@ -7,9 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuropil.atlas.errors import AtlasError, InterruptionError
+from neuropil.atlas.errors import AtlasError
 from neuropil.cli.boards import standing
-from neuropil.cli.common import CORES, Budget, Jobs, On, Slug, app, err, escaped, load_digests, out, placed, read_seeds, say, tell_moved
+from neuropil.cli.common import (
+    CORES,
+    Budget,
+    Jobs,
+    On,
+    Slug,
+    app,
+    err,
+    escaped,
+    load_digests,
+    mendable,
+    out,
+    placed,
+    read_seeds,
+    say,
+    tell_moved,
+)
 
 if TYPE_CHECKING:
     from neuropil.atlas.conduct.loading import Source
@@ -153,10 +169,14 @@ def refresh(
     slugs: Annotated[list[str] | None, typer.Argument(help="Slugs; all of neuropil's own studies by default.", metavar="[SLUG...]")] = None,
     jobs: Jobs = CORES,
     on: On = "local",
-    dry: Annotated[bool, typer.Option("--dry", help="Only say what would be run.")] = False,
+    dry: Annotated[
+        bool,
+        typer.Option("--dry", help="Only say what would be carried or run; smoke cells are run, and nothing is written but to the cache."),
+    ] = False,
 ) -> None:
     """Carry results whose code changed without moving a number, run what is registered and pending (cheapest first), name what is stale.
 
+    Changed code is tried on one smoke cell an arm; these, too, run where --on says. A study that cannot be examined is named, and the others go on.
     Without slugs it names what boards would run, too; those are run by `neuropil board NAME --run`.
     """
     from neuropil.atlas.catalogue import own_rows, study_path
@@ -166,10 +186,17 @@ def refresh(
 
     sources = [find(slug) for slug in slugs] if slugs else [Source(row.slug, file) for row in own_rows() if (file := study_path(row.slug))]
     store = Store()
-    found = sorted(
-        (refresh_one(source, digests=lambda s: load_digests(s.load(), "smoke"), store=store) for source in sources),
-        key=lambda each: each.seconds,
-    )
+    found, codes = [], set()
+    with placed(on, jobs) as executor:
+        for source in sources:
+            try:
+                found.append(refresh_one(source, digests=lambda s: load_digests(s.load(), "smoke"), store=store, on=executor, dry=dry))
+            except Exception as error:
+                if not mendable(error):
+                    raise
+                say(f"{source.slug} was not examined: {error}")
+                codes.add(1)
+    found.sort(key=lambda each: each.seconds)
     for each in found:
         out.print(f"{each.source.slug}: {each.state} ({escaped(each.said)})", soft_wrap=True)
     for board, task, _, _, old in standing() if slugs is None else ():
@@ -179,7 +206,7 @@ def refresh(
                 f"board {board}, {task}: {len(old)} to run or carry ({name}: {why}); `neuropil board {board} --run` does both",
                 soft_wrap=True,
             )
-    codes = {1 if each.state == "stale" else 0 for each in found}
+    codes |= {1 if each.state == "stale" else 0 for each in found}
     for each in found:
         if each.state == "pending" and not dry:
             out.rule(each.source.slug, align="left")
@@ -196,9 +223,9 @@ def _run_pending(source: Source, jobs: int, on: str) -> int:
         run(source.reference, budget=read(source.folder).budget, jobs=jobs, on=on)
     except typer.Exit as withheld:
         return withheld.exit_code
-    except InterruptionError:
-        raise
-    except AtlasError as error:
-        say(str(error))
+    except Exception as error:
+        if not mendable(error):
+            raise
+        say(f"{source.slug}: {error}")
         return 1
     return 0

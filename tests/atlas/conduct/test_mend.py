@@ -13,11 +13,13 @@ import typer
 from neuropil.atlas import AtlasError
 from neuropil.atlas.conduct.keeping import numbers
 from neuropil.atlas.conduct.ledger import Ledger
-from neuropil.atlas.conduct.refresh import refresh
+from neuropil.atlas.conduct.local import Local
+from neuropil.atlas.conduct.refresh import Refreshed, refresh
 from neuropil.atlas.conduct.registration import read
 from neuropil.atlas.conduct.result import per_seed_csv
 from neuropil.atlas.files import committed_results, read_json
 from neuropil.cli import main
+from neuropil.data.content import DataError
 
 DIE_AT = """
 import fcntl, os, pathlib, sys
@@ -203,3 +205,49 @@ def test_refresh_goes_on_after_a_run_that_fails_or_withholds_its_verdict(ready, 
     with pytest.raises(SystemExit) as ended:
         main(["refresh", "mini.py", "mini.py"])
     assert (ended.value.code, asked) == (code, ["mini.py", "mini.py"])
+
+
+@pytest.mark.parametrize("raised", [AtlasError("It cannot be read."), DataError("Its data are not here.")])
+def test_refresh_names_a_study_that_cannot_be_examined_and_goes_on(ready, monkeypatch, capsys, raised):
+    monkeypatch.chdir(ready.folder)
+    asked = []
+
+    def examine(source, **_):
+        asked.append(source.slug)
+        if len(asked) == 1:
+            raise raised
+        return Refreshed(source, "fresh", "as it was")
+
+    monkeypatch.setattr("neuropil.atlas.conduct.refresh.refresh", examine)
+    with pytest.raises(SystemExit) as ended:
+        main(["refresh", "mini.py", "mini.py"])
+    said = capsys.readouterr()
+    assert (ended.value.code, asked) == (1, ["mini", "mini"])
+    assert f"mini was not examined: {raised}" in said.err
+    assert "mini: fresh" in said.out
+
+
+def test_a_dry_refresh_writes_nothing_and_says_what_would_be(ready):
+    ready.run()
+    ready.write(("0.5 + arm.boost", "0.5 + 1 * arm.boost"))
+    (ready.results / "seeds.csv").write_text("arm,seed\n")
+    before = {path: path.read_bytes() for path in ready.results.iterdir()}
+    found = refresh(ready.source, digests=lambda _: {}, store=ready.store, dry=True)
+    assert found.state == "would be carried"
+    assert "seeds.csv is not the result's and would be written again" in found.said
+    assert {path: path.read_bytes() for path in ready.results.iterdir()} == before
+    assert refresh(ready.source, digests=lambda _: {}, store=ready.store).state == "carried"
+
+
+def test_a_refresh_runs_its_smokes_on_the_place_that_is_named(ready):
+    ready.run()
+    ready.write(("0.5 + arm.boost", "0.5 + 1 * arm.boost"))
+    asked = []
+
+    class Named:
+        def run(self, source, cells, store, *, alone):
+            asked.extend(cell.budget.name for cell in cells)
+            yield from Local(1).run(source, cells, store, alone=alone)
+
+    assert refresh(ready.source, digests=lambda _: {}, store=ready.store, on=Named()).state == "carried"
+    assert set(asked) == {"smoke"}

@@ -20,11 +20,22 @@ def keep(folder: Path, result: Mapping[str, Any]) -> None:
     write_text(_named(folder, result, "seeds", "csv"), per_seed_csv(dict(result)))
 
 
-def mend(folder: Path, result: Mapping[str, Any]) -> str:
-    """Write the table of seeds again where it is not the result's; say so where the ledger's last run gave other numbers than the result."""
-    path, text = _named(folder, result, "seeds", "csv"), per_seed_csv(dict(result))
-    if not path.is_file() or path.read_bytes() != text.encode():
-        write_text(path, text)
+def mend(folder: Path, result: Mapping[str, Any]) -> Path | None:
+    """Write the table of seeds again where it is not the result's."""
+    torn = torn_table(folder, result)
+    if torn:
+        write_text(torn, per_seed_csv(dict(result)))
+    return torn
+
+
+def torn_table(folder: Path, result: Mapping[str, Any]) -> Path | None:
+    """Name the table of seeds where it is not the result's."""
+    path = _named(folder, result, "seeds", "csv")
+    return None if path.is_file() and path.read_bytes() == per_seed_csv(dict(result)).encode() else path
+
+
+def behind(folder: Path, result: Mapping[str, Any]) -> str:
+    """Say so where the ledger's last run gave other numbers than the result."""
     number = result["registration"]["number"]
     recorded = [entry["numbers"] for entry in Ledger(folder).entries() if entry["event"] == "finished" and entry["registration"] == number]
     if recorded and recorded[-1] != numbers(result):

@@ -59,9 +59,11 @@ def run(
     return result
 
 
-def smoke(source: Source, study: Study, *, digests: Mapping[str, str], store: Store, watch: Watcher | None = None) -> Table:
+def smoke(
+    source: Source, study: Study, *, digests: Mapping[str, str], store: Store, on: Executor = ONE_PROCESS, watch: Watcher | None = None
+) -> Table:
     """Run one smoke cell of every arm at seed 0: what the off check and the fingerprint are made of."""
-    found, _ = _measure(source, study, "smoke", list(study.arms), [0], digests, store, ONE_PROCESS, watch)
+    found, _ = _measure(source, study, "smoke", list(study.arms), [0], digests, store, on, watch)
     return found
 
 
