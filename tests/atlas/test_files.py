@@ -58,6 +58,24 @@ def test_unreadable_json_says_what_to_do(tmp_path):
         read_json(tmp_path / "y.json")
 
 
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        ("cache/cells/x.json", "name another with $NEUROPIL_CACHE."),
+        ("results/mini/x.json", "name another with $NEUROPIL_RESULTS."),
+        ("kept/boards/cells/x.json", "name another with $NEUROPIL_RESULTS."),
+        ("page/x.html", "check that its folder is one that you may write to, or name another path."),
+    ],
+)
+def test_what_cannot_be_written_gets_the_advice_that_fits(tmp_path, monkeypatch, place, advice):
+    monkeypatch.setenv("NEUROPIL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NEUROPIL_RESULTS", str(tmp_path / "kept"))
+    (tmp_path / place.partition("/")[0]).write_text("a file where a folder should be")
+    with pytest.raises(AtlasError) as raised:
+        write_text(tmp_path / place, "x")
+    assert str(raised.value).endswith(advice)
+
+
 def test_the_ledger_is_append_only(tmp_path):
     ledger = Ledger(tmp_path)
     ledger.append("registered", registration=1)

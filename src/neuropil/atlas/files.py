@@ -167,4 +167,15 @@ def said(error: OSError, path: Path) -> str:
     """Put an operating-system error into one sentence that says what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk is full, {path.name} was not written to {path.parent}; free some space and run the same command again, finished cells are kept."
-    return f"{path} could not be read or written ({error.strerror}); check the folder, or name another with $NEUROPIL_CACHE or $NEUROPIL_RESULTS."
+    return f"{path} could not be read or written ({error.strerror}); {_advice(path.absolute())}."
+
+
+def _advice(path: Path) -> str:
+    """What to do about a path that cannot be read or written, by whose it is: the cache's, the results', or one that the user named."""
+    if cache_folder().absolute() in path.parents:
+        return "check the folder of the cache, or name another with $NEUROPIL_CACHE"
+    named = os.environ.get("NEUROPIL_RESULTS")
+    results = {committed_results(), *([Path(named).absolute()] if named else [])}
+    if results & set(path.parents) or "results" in {parent.name for parent in path.parents[1:]}:
+        return "check the folder of the results, or name another with $NEUROPIL_RESULTS"
+    return "check that its folder is one that you may write to, or name another path"
