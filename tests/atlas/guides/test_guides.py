@@ -131,8 +131,10 @@ def test_the_toy_is_sound(toy):
 def test_what_has_no_guide_says_so():
     with pytest.raises(AtlasError, match="is a mechanism, not a guide"):
         guide("homeostatic-nets")
-    with pytest.raises(AtlasError, match="has no study"):
+    with pytest.raises(AtlasError, match=f"There is no guide 'no-such-text'; .*there are {guides()[0].slug}, "):
         guide("no-such-text")
+    with pytest.raises(AtlasError, match="did you mean 'early-warning-signals'"):
+        guide("early-warnings")
     unwritten = [entry.slug for entry in rows() if entry.kind == "guide" and not has_guide(entry.slug)]
     for slug in unwritten:
         with pytest.raises(AtlasError, match="is not written yet"):

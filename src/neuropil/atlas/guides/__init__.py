@@ -6,10 +6,11 @@ A guide is ``<slug>.toml`` in this folder, for a row of kind *guide* in the cata
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from neuropil.atlas.catalogue import nearest, row
+from neuropil.atlas.catalogue import nearest, row, rows
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.guides.form import READ, Coverage, Dispute, Entry, Guide, Prediction, Section, read_guide
 from neuropil.atlas.guides.soundness import validate
@@ -29,10 +30,13 @@ def guide(slug: str) -> Guide:
     """Read the guide of a catalogued review; raises ``AtlasError`` where the row is none, has none yet, or its file is not in the form."""
     if has_guide(slug):
         return load(_HERE / f"{slug}.toml")
-    written = ", ".join(path.stem for path in sorted(_HERE.glob("*.toml")))
+    known = [path.stem for path in sorted(_HERE.glob("*.toml"))]
+    written = ", ".join(known)
+    near = [s for s in nearest(slug, len(known)) if has_guide(s)] or get_close_matches(slug, known, n=1, cutoff=0.4)
+    if all(entry.slug != slug for entry in rows()):
+        raise AtlasError(f"There is no guide {slug!r}; {f'did you mean {near[0]!r}? ' if near else ''}there are {written}.")
     if row(slug).kind != "guide":
         raise AtlasError(f"{slug!r} is a {row(slug).kind}, not a guide; look with `neuropil show {slug}`, the guides are {written}.")
-    near = [s for s in nearest(slug) if has_guide(s)]
     raise AtlasError(f"The guide to {slug!r} is not written yet; {'the nearest is ' + near[0] if near else 'there are ' + written}.")
 
 
