@@ -59,10 +59,10 @@ def read_board(
         raise AtlasError(
             f"The board {source.name} has no committed result yet; run it with `neuropil board {name} --run`, or look with --seeds 0:3."
         )
+    old = {result["task"]: {} if ran else _stale(source, result) for result in results}
     for result in results:
-        old = {} if ran else _stale(source, result)
-        out.print(ranking(result, out.width, old))
-        out.print(remarks(result, old))
+        out.print(ranking(result, out.width, old[result["task"]]))
+        out.print(remarks(result, old[result["task"]]))
     if len(results) > 1:
         out.print(overview(results))
     if ran and explored is None and chosen is None:
@@ -72,7 +72,7 @@ def read_board(
     if page is not None:
         from neuropil.atlas.pages.board import render_page
 
-        write_text(page, render_page(results))
+        write_text(page, render_page(results, old=old))
         out.print(f"The page: {page.resolve()}", soft_wrap=True)
 
 
@@ -122,6 +122,6 @@ def _committed(source: BoardSource, task: str) -> dict[str, Any] | None:
 
 
 def _stale(source: BoardSource, result: dict[str, Any]) -> dict[str, str]:
-    from neuropil.atlas.board.result import stale
+    from neuropil.atlas.board.result import stale_now
 
-    return stale(source, source.load().on(result["task"]), result)
+    return stale_now(source, result)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.cli.common import CORES, Jobs, On, Slug, app, err, load_digests, out, placed, row_of
+from neuropil.cli.common import CORES, Jobs, On, Slug, app, err, load_digests, out, placed, row_of, say
 
 
 @app.command()
@@ -32,8 +33,10 @@ def report(
             f"{slug} has no committed result; run it with `neuropil run {slug} --budget glance --json FILE`, then `neuropil report {slug} --from FILE`."
         )
     target = out_file or Path("reports") / f"{source.slug}.html"
-    write(target, study_page(source, paths[-1], row=row_of(source.slug), code=source.code))
+    page = study_page(source, paths[-1], row=row_of(source.slug), code=source.code)
+    write(target, page.html)
     out.print(f"{target.resolve()}", soft_wrap=True)
+    _tell_undrawn({source.slug: page.undrawn} if page.undrawn else {})
 
 
 @app.command()
@@ -93,3 +96,12 @@ def site(
     gone = f", {built.removed} old ones removed" if built.removed else ""
     out.print(f"{built.pages} pages, {built.written} of them written{gone}.")
     out.print(f"{built.index.resolve()}", soft_wrap=True)
+    _tell_undrawn(built.undrawn)
+
+
+def _tell_undrawn(undrawn: Mapping[str, Sequence[str]]) -> None:
+    """Say which figures failed, by slug, and end with exit code 1; nothing where none did."""
+    if undrawn:
+        failed = "; ".join(f"{slug}: {', '.join(figures)}" for slug, figures in undrawn.items())
+        say(f"All pages are written, but for these figures, which could not be drawn, as their pages say: {failed}.")
+        raise typer.Exit(1)

@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from neuropil.atlas import AtlasError
+from neuropil.atlas.board.layout import remarks
 from neuropil.atlas.board.result import results
 from neuropil.atlas.files import committed_results
 from neuropil.atlas.pages.board import board_css, render_board, render_page
@@ -105,6 +106,26 @@ def test_optima_at_an_end_and_carried_numbers_are_named(bench):
     assert "The code of weak changed since without moving the numbers of a smoke run." in said
 
 
+def test_page_and_terminal_say_the_same_of_carried_numbers_versions_and_stale_entries(bench):
+    bench.run()
+    bench.part("weak", "STRENGTH = 0.2 / 2\n")
+    result, _ = bench.run()
+    result["entries"]["weak"]["provenance"]["versions"]["torch"] = "1.0.0"
+    old = {"strong": "its own code or settings have changed", "new": "it is new and was not run yet"}
+    page, terminal = text_of(render_page([result], old={"easy": old})), remarks(result, old).plain
+    for said in (
+        "The code of weak changed since without moving the numbers of a smoke run.",
+        "Entries ran under different versions of torch:",
+        "1.0.0 weak",
+        "Stale, to be run again: strong (its own code or settings have changed).",
+        "To be run: new (it is new and was not run yet).",
+    ):
+        assert said in page
+        assert said in terminal
+    assert page.count("strong stale") == 1
+    assert "stale" not in text_of(render_page([result])).lower()
+
+
 def test_names_in_the_cost_chart_do_not_meet(bench):
     for k in range(12):
         bench.part(f"part_number_{k}", f"STRENGTH = {0.5 + 0.001 * k}\n")
@@ -146,7 +167,7 @@ def test_command_runs_shows_and_writes(bench):
     assert [entry["rank"] for entry in json.loads((folder / "easy.json").read_text())["entries"].values()] == [1, 2, 3]
     bench.part("weak", "STRENGTH = 0.95\n")
     stale = neuropil("board", "mini.py", "--task", "easy", cwd=folder, NEUROPIL_CACHE=cache)
-    assert "To run again: weak, its own code or settings have changed." in stale.stdout
+    assert "Stale, to be run again: weak (its own code or settings have changed)." in stale.stdout
     explored = neuropil("board", "mini.py", "--task", "easy", "--seeds", "0:2", "--jobs", "1", cwd=folder, NEUROPIL_CACHE=cache)
     assert "exploratory" in explored.stdout
 

@@ -131,7 +131,7 @@ def site(tmp_path_factory) -> Path:
     with (shared / "site.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "site" / "index.html").exists():
-            build(shared / "site")
+            assert not build(shared / "site").undrawn
     return shared / "site"
 
 

@@ -16,14 +16,19 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from neuropil.atlas import AtlasError
+from neuropil.atlas.board import results
 from neuropil.atlas.catalogue import rows
+from neuropil.atlas.conduct.loading import find
 from neuropil.atlas.files import committed_results
 from neuropil.atlas.index import VERDICTS, index
 from neuropil.atlas.pages.site import build
+from neuropil.atlas.pages.site.board_pages import board_pages
+from neuropil.atlas.pages.site.build import Built
 from neuropil.atlas.pages.site.gathering import BADGES, gather
 from neuropil.atlas.pages.site.index_page import facets_of, index_page
 from neuropil.atlas.pages.site.places import place
 from neuropil.atlas.pages.site.related import related
+from neuropil.cli import main
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "source"}
 
@@ -311,6 +316,53 @@ def test_a_stale_result_is_called_stale_at_first_sight():
     papers = tuple(changed if each is paper else each for each in atlas.papers)
     html = index_page(dataclasses.replace(atlas, papers=papers), place("index.html"))
     assert 'class="stale" title="Stale: the code has changed' in html
+
+
+def test_a_boards_pages_say_which_entries_are_stale(monkeypatch):
+    found = results()
+    task = next(result for result in found if result["board"] == "rules")
+    assert "stale" not in "".join(re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL) for _, page in board_pages())
+    task["entries"]["Backprop"]["provenance"]["code"] = "another"
+    monkeypatch.setattr("neuropil.atlas.pages.site.board_pages.results", lambda: found)
+    pages = dict(board_pages())
+    for name in ("boards.html", "boards/rules.html"):
+        assert pages[name].count("Stale, to be run again: Backprop (the board&#39;s code has changed).") == 1
+    assert pages["boards/rules.html"].count('Backprop <small class="flag">stale</small>') == 1
+
+
+def test_a_figure_that_fails_is_said_and_drawn_again_the_next_time(own, monkeypatch):
+    site, slug, page = own / "site", "ncap-swimmer", own / "site" / "studies" / "ncap-swimmer.html"
+    for folder in (own / "results").iterdir():
+        if folder.name != slug:
+            shutil.rmtree(folder)
+    monkeypatch.setattr("neuropil.atlas.pages.figures.kept", lambda path: None)
+    figures = find(slug).load().figures
+    key = next(iter(figures))
+
+    def fails(table):
+        raise ZeroDivisionError("of nothing")
+
+    with monkeypatch.context() as broken:
+        broken.setitem(figures, key, ("What it is.", fails))
+        built = build(site)
+        assert built.undrawn == {slug: [f"{key} (ZeroDivisionError: of nothing)"]}
+        assert "What it is. Not drawn: ZeroDivisionError: of nothing" in page.read_text(encoding="utf-8")
+        assert (site / "timeline.html").is_file()
+    again = build(site)
+    assert (again.undrawn, again.written) == ({}, 1)
+    assert "Not drawn" not in page.read_text(encoding="utf-8")
+
+
+def test_the_command_says_which_figures_failed_in_one_sentence(tmp_path, monkeypatch, capsys):
+    built = Built(tmp_path / "index.html", 2, 2, 0, {"ncap-swimmer": ["gait (ZeroDivisionError: of nothing)"]})
+    monkeypatch.setattr("neuropil.atlas.pages.site.build", lambda *_, **__: built)
+    with pytest.raises(SystemExit) as ended:
+        main(["site", "--out", str(tmp_path)])
+    said = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "2 pages, 2 of them written" in said.out
+    assert said.err.count("\n") == 1
+    assert "ncap-swimmer: gait (ZeroDivisionError: of nothing)" in said.err
 
 
 def test_related_papers_share_a_tag_and_never_are_the_paper_itself():

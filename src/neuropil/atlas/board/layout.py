@@ -47,14 +47,42 @@ def overview(results: Sequence[Plain]) -> Grid:
 
 def remarks(result: Plain, old: Mapping[str, str]) -> Text:
     """Say what the numbers rest on, and what to be careful with."""
-    said = [result["task_about"], DESCRIPTIVE, result["note"]]
-    if at_edge := [name for name, entry in result["entries"].items() if entry["edges"]]:
-        said.append(f"Tuned to an end of the grid, where more might be won: {', '.join(at_edge)}.")
+    said = [result["task_about"], DESCRIPTIVE, result["note"], *provisos(result)]
     if not result["committed"]:
         said.append("This run is exploratory and was not kept among the board's results.")
+    return Text("\n".join(filter(None, [*said, *to_run(result, old)])), style="dim")
+
+
+def provisos(result: Plain) -> list[str]:
+    """Say which entries were tuned to an end of the grid, were carried, or ran under other versions of a package than the rest."""
+    entries = result["entries"]
+    at_edge = [name for name, entry in entries.items() if entry["edges"]]
+    carried = [name for name, entry in entries.items() if entry["carried"]]
+    said = [f"Tuned to an end of the grid, where more might be won: {listed(at_edge)}."] if at_edge else []
+    if carried:
+        said.append(f"The code of {listed(carried)} changed since without moving the numbers of a smoke run.")
+    for package in dict.fromkeys(package for entry in entries.values() for package in entry["provenance"]["versions"]):
+        ran: dict[str, list[str]] = {}
+        for name, entry in entries.items():
+            ran.setdefault(entry["provenance"]["versions"].get(package, "none"), []).append(name)
+        if len(ran) > 1:
+            said.append(
+                f"Entries ran under different versions of {package}: {'; '.join(f'{v} {listed(names)}' for v, names in ran.items())}."
+            )
+    return said
+
+
+def to_run(result: Plain, old: Mapping[str, str]) -> list[str]:
+    """Say which entries no longer stand for the code and which are new, one sentence a reason."""
+    reasons: dict[tuple[str, str], list[str]] = {}
     for name, why in old.items():
-        said.append(f"To run again: {name}, {why}." if name in result["entries"] else f"To run: {name}, {why}.")
-    return Text("\n".join(filter(None, said)), style="dim")
+        reasons.setdefault(("Stale, to be run again" if name in result["entries"] else "To be run", why), []).append(name)
+    return [f"{what}: {listed(names)} ({why})." for (what, why), names in reasons.items()]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names as a list in words."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def varies(result: Plain, cost: str) -> bool:

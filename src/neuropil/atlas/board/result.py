@@ -116,6 +116,14 @@ def results() -> list[dict[str, Any]]:
     return [read_json(path) for source in boards().values() for path in sorted(source.folder.glob("*.json"))]
 
 
+def stale_now(source: BoardSource, result: Plain) -> dict[str, str]:
+    """Load the board and say the same of the task that a committed result is of; all entries are to be dropped where the board has it no more."""
+    board = source.load()
+    if result["task"] not in board.tasks:
+        return dict.fromkeys(result["entries"], "the board has no such task any more")
+    return stale(source, board.on(result["task"]), result)
+
+
 def stale(source: BoardSource, assay: Assay, result: Plain, digests: Mapping[str, str] | None = None) -> dict[str, str]:
     """Say of each entry that a run would measure or drop why: its code has changed, it is new or gone; all where the task itself has changed."""
     data = result["provenance"]["data"] if digests is None else digests

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from neuropil.atlas.board.layout import mean, varies
+from neuropil.atlas.board.layout import listed, mean, provisos, to_run, varies
 from neuropil.atlas.board.result import per_seed_csv
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.pages import drawing
@@ -23,19 +24,22 @@ Plain = Mapping[str, Any]
 _PAGES = Path(__file__).parent
 
 
-def render_board(result: Plain, *, note: bool = True) -> str:
+def render_board(result: Plain, *, note: bool = True, old: Mapping[str, str] = MappingProxyType({})) -> str:
     """Write one task's block; the same result gives the same bytes. The page around it needs ``board_css()``.
 
-    ``note``: what holds for all tasks of the board is said in the block, too. Raises ``AtlasError`` for something that is no result of a board.
+    ``note``: what holds for all tasks of the board is said in the block, too. ``old`` names the entries that no longer stand for the code, and
+    why (``board.result.stale``). Raises ``AtlasError`` for something that is no result of a board.
     """
     try:
-        return str(_environment().get_template("board.html.j2").render(_view(result, note)))
+        return str(_environment().get_template("board.html.j2").render(_view(result, note, old)))
     except (KeyError, TypeError, IndexError) as error:
         raise AtlasError(f"This is not a result of a board ({error}); give what `neuropil board NAME --json FILE` writes.") from None
 
 
-def render_page(results: Sequence[Plain], *, site: Mapping[str, Any] | None = None) -> str:
-    """Write a page of its own about tasks of one board; ``site`` is its place in a site."""
+def render_page(
+    results: Sequence[Plain], *, old: Mapping[str, Mapping[str, str]] = MappingProxyType({}), site: Mapping[str, Any] | None = None
+) -> str:
+    """Write a page of its own about tasks of one board; ``old`` names, by task, the entries to be run and why, ``site`` is its place in a site."""
     first = results[0]
     names = list(dict.fromkeys(name for result in results for name in result["entries"]))
     rows = [[name, *(_place(result, name) for result in results)] for name in names]
@@ -56,7 +60,7 @@ def render_page(results: Sequence[Plain], *, site: Mapping[str, Any] | None = No
             )
             if len(results) > 1
             else None,
-            sections=[Markup(render_board(result, note=False)) for result in results],
+            sections=[Markup(render_board(result, note=False, old=old.get(result["task"], {}))) for result in results],
         )
     )
 
@@ -66,7 +70,7 @@ def board_css() -> Markup:
     return Markup((_PAGES / "board.css").read_text(encoding="utf-8").strip())
 
 
-def _view(result: Plain, note: bool) -> dict[str, Any]:
+def _view(result: Plain, note: bool, old: Mapping[str, str]) -> dict[str, Any]:
     id = f"{result['board']}-{result['task']}"
     return {
         "id": id,
@@ -79,8 +83,10 @@ def _view(result: Plain, note: bool) -> dict[str, Any]:
             "wide": ranking_chart(result, f"{id}-ranks-w", width=drawing.WIDE),
             "narrow": ranking_chart(result, f"{id}-ranks-n", width=drawing.NARROW),
         },
+        "old": to_run(result, old),
+        "name": result["board"],
         "top": _top(result),
-        "ranks": _ranks(result),
+        "ranks": _ranks(result, old),
         "charts": _charts(result, id),
         "costs": _costs(result),
         "counted": "Means over seeds, on the processor named below; a step's seconds are those of the processor, other work of the machine included.",
@@ -104,10 +110,10 @@ def _top(result: Plain) -> str:
     if len(may) == len(entries):
         return "No entry can be told from the best."
     behind = len(entries) - len(may)
-    return f"Any of {_listed(may)} may be the best; {behind} {'entry is' if behind == 1 else 'entries are'} surely behind some other."
+    return f"Any of {listed(may)} may be the best; {behind} {'entry is' if behind == 1 else 'entries are'} surely behind some other."
 
 
-def _ranks(result: Plain) -> dict[str, Any]:
+def _ranks(result: Plain, old: Mapping[str, str]) -> dict[str, Any]:
     floor, better = result["metric"]["floor"], result["metric"]["better"]
     rows, places = [], _decimals(result)
     for name, facts in result["entries"].items():
@@ -115,7 +121,7 @@ def _ranks(result: Plain) -> dict[str, Any]:
         score = Markup('{}<small class="flag">not told from chance</small>').format(said(facts, places)) if chance else said(facts, places)
         rows.append(
             [
-                name,
+                Markup('{} <small class="flag">stale</small>').format(name) if name in old else name,
                 facts["rank"],
                 between(facts),
                 score,
@@ -178,18 +184,13 @@ def _charts(result: Plain, id: str) -> list[dict[str, Any]]:
 
 def _remarks(result: Plain, note: bool) -> list[str]:
     entries = result["entries"]
-    at_edge = [name for name, facts in entries.items() if facts["edges"]]
-    carried = [name for name, facts in entries.items() if facts["carried"]]
-    versions = {repr(sorted(facts["provenance"]["versions"].items())) for facts in entries.values()}
     return [
         remark
         for remark in (
             result["note"],
             result["board_note"] if note else "",
             *(f"{name}: {facts['note']}" for name, facts in entries.items() if facts["note"]),
-            f"Tuned to an end of the grid, where more might be won: {_listed(at_edge)}." if at_edge else "",
-            f"The code of {_listed(carried)} changed since without moving the numbers of a smoke run." if carried else "",
-            "Entries were run with different versions of torch or others; see the CSV and the stored result." if len(versions) > 1 else "",
+            *provisos(result),
         )
         if remark
     ]
@@ -255,10 +256,6 @@ def _written(value: Any) -> str:
 def _place(result: Plain, name: str) -> str:
     facts = result["entries"].get(name)
     return "" if facts is None else f"{facts['rank']} ({between(facts)})"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 @cache

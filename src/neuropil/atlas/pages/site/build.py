@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -35,12 +35,16 @@ _ALONE = 3
 
 @dataclass(frozen=True)
 class Built:
-    """What was done: the first page, how many pages there are, how many of them were written anew, how many old ones removed."""
+    """What was done: the first page, how many pages there are, how many of them were written anew, how many old ones removed.
+
+    ``undrawn`` names, by slug, the studies' own figures that failed, and why; their pages say so, and are written again the next time.
+    """
 
     index: Path
     pages: int
     written: int
     removed: int
+    undrawn: Mapping[str, Sequence[str]]
 
 
 def build(folder: Path, *, jobs: int = 1, watch: Callable[[int, int], None] = lambda done, total: None) -> Built:
@@ -56,7 +60,7 @@ def build(folder: Path, *, jobs: int = 1, watch: Callable[[int, int], None] = la
     for name, page in _quick_pages(atlas, around):
         made_of[name] = hashlib.sha256(page.encode()).hexdigest()
         written += _write(folder / name, page)
-    todo: list[tuple[str, Callable[[], None]]] = []
+    todo: list[tuple[str, str, Callable[[], list[str]]]] = []
     maker = _maker()
     for paper in atlas.studied:
         name = paper.page
@@ -64,19 +68,26 @@ def build(folder: Path, *, jobs: int = 1, watch: Callable[[int, int], None] = la
         key = sha256([maker, paper.code, _inputs(paper), asdict(paper.row), cite(paper.row.slug), site])
         made_of[name] = key
         if before.get(name) != [key, _hash_of(folder / name)]:
-            todo.append((name, partial(write_study, folder / name, _source(paper), paper.paths[-1], paper.row, paper.code, site)))
-    for done, _ in enumerate(_each(todo, jobs), 1):
+            todo.append(
+                (paper.row.slug, name, partial(write_study, folder / name, _source(paper), paper.paths[-1], paper.row, paper.code, site))
+            )
+    undrawn: dict[str, list[str]] = {}
+    for done, ((slug, name, _), failed) in enumerate(zip(todo, _each([write for *_, write in todo], jobs), strict=True), 1):
         watch(done, len(todo))
+        if failed:
+            undrawn[slug], made_of[name] = failed, ""
     gone = [folder / name for name in before if name not in made_of]
     for path in gone:
         path.unlink(missing_ok=True)
     write_json(folder / MANIFEST, {"pages": {name: [key, _hash_of(folder / name)] for name, key in made_of.items()}})
-    return Built(folder / "index.html", len(made_of), written + len(todo), len(gone))
+    return Built(folder / "index.html", len(made_of), written + len(todo), len(gone), undrawn)
 
 
-def write_study(path: Path, source: Source, result: Path, row: Any, code: str, site: dict[str, Any]) -> None:
-    """Write one study's page."""
-    write_text(path, study_page(source, result, row=row, code=code, site=site))
+def write_study(path: Path, source: Source, result: Path, row: Any, code: str, site: dict[str, Any]) -> list[str]:
+    """Write one study's page, and give which of its own figures failed, and why."""
+    page = study_page(source, result, row=row, code=code, site=site)
+    write_text(path, page.html)
+    return page.undrawn
 
 
 def _quick_pages(atlas: Atlas, around: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
@@ -101,13 +112,13 @@ def _quick_pages(atlas: Atlas, around: dict[str, dict[str, Any]]) -> Iterator[tu
             yield f"rows/{paper.row.slug}.html", row_page(paper, around[paper.row.slug])
 
 
-def _each(todo: list[tuple[str, Callable[[], None]]], jobs: int) -> Iterator[None]:
+def _each(todo: list[Callable[[], list[str]]], jobs: int) -> Iterator[list[str]]:
     if jobs == 1 or len(todo) <= _ALONE:
-        for _, write in todo:
+        for write in todo:
             yield write()
         return
     with ProcessPoolExecutor(min(jobs, len(todo)), get_context("spawn")) as pool:
-        for found in [pool.submit(write) for _, write in todo]:
+        for found in [pool.submit(write) for write in todo]:
             yield found.result()
 
 
