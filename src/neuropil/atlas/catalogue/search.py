@@ -157,7 +157,7 @@ def _index() -> _Index:
                 length += len(stems)
                 for token in stems:
                     tally[token] += 1
-                for concept in {concept for concept, _ in lexicon().find(_run(text))}:
+                for concept in dict.fromkeys(concept for concept, _ in lexicon().find(_run(text))):
                     tally["concept:" + concept] += 1
             counts[number, name] = tally
             lengths[name].append(length)
