@@ -59,7 +59,9 @@ def no_orphans(group: int) -> bool:
     return False
 
 
-@pytest.mark.parametrize("how", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT, signal.SIGTERM])  # more kills: test_kills
+@pytest.mark.parametrize(
+    "how", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT, signal.SIGTERM]
+)  # more kills: test_kills
 def test_an_interrupted_run_goes_on_where_it_was(bench, how):
     bench.write(SLOW)
     process = start(bench)
