@@ -62,11 +62,18 @@ class Site:
         return self.start(words, **variables)
 
     def keep(self, n: int) -> None:
-        """Have just these many ordinary workers."""
+        """Have just these many ordinary workers, all of which the scheduler knows."""
         self.staff = [worker for worker in self.staff if worker.poll() is None]
         while len(self.staff) > n:
             end(self.staff.pop())
         self.staff += [self.hire() for _ in range(n - len(self.staff))]
+        limit = time.monotonic() + 60
+        while not all("Registered to" in self.log_of(worker).read_text() for worker in self.staff):
+            assert time.monotonic() < limit, [self.log_of(worker).read_text() for worker in self.staff]
+            time.sleep(0.05)
+
+    def log_of(self, process: subprocess.Popen) -> Path:
+        return self.folder / f"{self.processes.index(process)}.log"
 
     def close(self) -> None:
         for process in self.processes:
