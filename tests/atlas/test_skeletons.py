@@ -73,7 +73,7 @@ def test_no_placeholder_is_left(kind, tmp_path):
             assert json.loads(text)["slug"] == "slow-inhibition"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["study", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:3]), "package"])
 def test_what_is_written_passes_its_own_tests_with_warnings_as_errors(kind, tmp_path):
     write_skeleton(kind, Name("slow-inhibition"), tmp_path)
     folder = tmp_path / "slow-inhibition" if kind == "package" else tmp_path

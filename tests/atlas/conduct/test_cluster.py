@@ -314,6 +314,7 @@ def test_cells_for_a_gpu_go_to_workers_that_have_one(bench, site, told):
     assert len(tallied.begun) == 12
 
 
+@pytest.mark.slow
 def test_a_killed_client_leaves_nothing_running_and_the_same_command_goes_on(bench, site):
     tallied = Tallied(bench, 0.1)
     cells = tallied.cells(range(8))

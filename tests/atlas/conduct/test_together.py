@@ -44,6 +44,7 @@ def test_a_cell_that_a_killed_run_held_is_not_waited_for(sweeps):
     assert len(sweeps.cells) == 1
 
 
+@pytest.mark.slow
 def test_running_while_tuning(sweeps):
     expected = sweeps.numbers(range(6))
     sweeps.forget()
