@@ -16,7 +16,20 @@ from neuropil.synapses import Dense, Recurrent, SignConstrained, Sparse
 
 nir = pytest.importorskip("nir")
 
-SAYABLE = {"LI", "LIF", "PLIF", "CubaLIF", "Membrane", "CubaMembrane", "Dense", "EventDense", "Sparse", "SignConstrained", "Recurrent"}
+SAYABLE = {
+    "LI",
+    "LIF",
+    "PLIF",
+    "CubaLIF",
+    "Membrane",
+    "CubaMembrane",
+    "Dense",
+    "EventDense",
+    "ExcitatoryInhibitory",
+    "Sparse",
+    "SignConstrained",
+    "Recurrent",
+}
 """What NIR has words for; every other part registered is to be refused."""
 
 

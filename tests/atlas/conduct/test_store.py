@@ -70,7 +70,7 @@ def test_a_good_cell_that_took_the_place_of_a_corrupt_one_is_not_lost(store, mon
 def test_a_cell_that_may_not_be_read_is_no_corrupt_cell(store):
     store.path("aa1").unlink()
     store.path("aa1").mkdir()
-    with pytest.raises(AtlasError, match=r"aa1.json could not be read or written \(Is a directory\); check the folder"):
+    with pytest.raises(AtlasError, match=r"aa1.json could not be read or written \(Is a directory\); check "):
         store.get("aa1")
     assert store.path("aa1").is_dir()
 
