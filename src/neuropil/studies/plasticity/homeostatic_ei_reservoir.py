@@ -109,10 +109,10 @@ study = Study(
             "validated": 60,
             "tested": 100,
             "lags": 10,
-            "sweep": False,
+            "sweep": True,
         },
         "glance": {"cells": 100, "inputs": 20, "settling": 2000, "washout": 200, "fitted": 1000, "validated": 400, "tested": 600}
-        | {"lags": 60, "sweep": False},
+        | {"lags": 60, "sweep": True},
         "desk": {"cells": 200, "inputs": 20, "settling": 2000, "washout": 200, "fitted": 1500, "validated": 500, "tested": 1000}
         | {"lags": 60, "sweep": True},
     },
@@ -253,7 +253,7 @@ def measure(arm: Settings, budget: Settings, seed: Seed) -> dict[str, float | Cu
 def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     """Measure the arm, and, where the budget sweeps, its capacity at every level of its own number."""
     outcome = measure(settings(arm), budget, seed)
-    if budget.sweep and arm.name in ("local", "shared", "heterogeneous"):
+    if budget.sweep and arm.name in ("local", "shared", "heterogeneous", "off"):
         found = [measure(settings(arm, level), budget, seed)["memory_capacity"] for level in range(len(LEVELS[arm.sets]))]
         outcome["by_level"] = Curve(LEVELS[arm.sets], found, arm.sets, "memory capacity")  # type: ignore[arg-type]
         outcome["capacity_over_levels"] = float(np.mean(found))  # type: ignore[arg-type]
