@@ -19,6 +19,7 @@ from neuropil.atlas.catalogue import rows
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import read_json, write_text
+from neuropil.atlas.pages.beside import in_deltas
 from neuropil.atlas.pages.canvas import Canvas, Scale
 from neuropil.atlas.pages.tables import looks
 from neuropil.atlas.pages.wording import Shown
@@ -86,7 +87,7 @@ def picture(studies: Sequence[Sequence[Mapping[str, Any]]], theme: str) -> str:
     """Draw every primary effect with its intervals, in units of its smallest difference that matters, as a whole SVG file."""
     colour = THEMES[theme]
     marks = [(s[-1], c) for s in studies for c in s[-1]["contrasts"] if c["role"] == "primary"]
-    reach = max([2.5, *(abs(v) for _, c in marks for v in (*_in_deltas(c)[1], _in_deltas(c)[0]) if math.isfinite(v))])
+    reach = max([2.5, *(abs(v) for _, c in marks for v in (*in_deltas(c)[1], in_deltas(c)[0]) if math.isfinite(v))])
     most = min(MOST, reach * 1.08)
     c, row, left, right = Canvas(800), 52, 16, 784
     bottom = 34 + row * len(marks)
@@ -100,7 +101,7 @@ def picture(studies: Sequence[Sequence[Mapping[str, Any]]], theme: str) -> str:
         word, y = result["verdict"]["word"], 34 + row * index
         word = contrast["word"] if word in BADGES else word
         kind = word if word in BADGES else "plain"
-        effect, interval, interval90 = _in_deltas(contrast)
+        effect, interval, interval90 = in_deltas(contrast)
         c.text(left, y + 12, f"{result['slug']}: {contrast['a']} against {contrast['b']}", "name")
         c.text(right, y + 12, f"{word} at {result['budget']['name']} scale", f"word {kind}", "end")
         for limits, style in ((interval, "thin"), (interval90, "thick")):
@@ -259,11 +260,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             write_text(path, text)
     return 0
-
-
-def _in_deltas(contrast: Mapping[str, Any]) -> tuple[float, list[float], list[float]]:
-    delta = math.log(contrast["delta"]) if contrast["scale"] == "log" else contrast["delta"]
-    return contrast["effect"] / delta, [v / delta for v in contrast["interval"] or ()], [v / delta for v in contrast["interval90"] or ()]
 
 
 def _verdict(result: Mapping[str, Any]) -> str:

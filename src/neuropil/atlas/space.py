@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +26,11 @@ class Grid:
         """Say whether ``value`` is an end of the grid that is not a natural bound."""
         low, high = value == self.values[0], value == self.values[-1]
         return (low and self.closed not in ("low", "both")) or (high and self.closed not in ("high", "both"))
+
+
+def points(grids: Mapping[str, Grid]) -> list[dict[str, float]]:
+    """Give every point of the grids, the last axis fastest."""
+    return [dict(zip(grids, values, strict=True)) for values in itertools.product(*(grid.values for grid in grids.values()))]
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.board.form import Assay
 from neuropil.atlas.board.source import BoardSource, boards
-from neuropil.atlas.conduct.plan import versions
+from neuropil.atlas.conduct.plan import circumstances
 from neuropil.atlas.contrast import Metric
 from neuropil.atlas.files import read_json, sha256
 from neuropil.atlas.statistics.ranks import rank
@@ -67,9 +65,7 @@ def assemble(
         "provenance": {
             "code": source.code,
             "data": dict(digests),
-            "machine": f"{platform.system()} {platform.machine()}",
-            "versions": versions(),
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **circumstances(),
             "seconds": math.fsum(record["seconds"] for record in records.values()),
         },
     }

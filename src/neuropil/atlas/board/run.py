@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import platform
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from neuropil.atlas.board.form import Assay
@@ -14,12 +11,13 @@ from neuropil.atlas.board.result import assemble, committed, definition, path_of
 from neuropil.atlas.board.source import AssaySource, BoardSource
 from neuropil.atlas.conduct.execute import Executor, Watcher, compute
 from neuropil.atlas.conduct.fingerprint import agrees
-from neuropil.atlas.conduct.plan import plan, table, versions
+from neuropil.atlas.conduct.plan import circumstances, plan, table
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import alone, sha256, write_result, write_text
+from neuropil.atlas.files import alone, now, sha256, write_result, write_text
 from neuropil.atlas.outcome import Table
 from neuropil.atlas.seeds import EXPLORATORY_LIMIT, derive_seeds
+from neuropil.atlas.space import points
 
 
 def run(
@@ -74,7 +72,7 @@ def _kept(source: BoardSource, assay: Assay, digests: Mapping[str, str], store: 
     for name in asked:
         entry = before["entries"][name]
         if not agrees({name: entry["fingerprint"]}, {name: smoked[name]}):
-            carried = [*entry["carried"], {"from": entry["provenance"]["code"], "at": _now()}]
+            carried = [*entry["carried"], {"from": entry["provenance"]["code"], "at": now()}]
             kept[name] = _record(entry) | {"arm": assay.arms[name], "carried": carried}
             kept[name]["provenance"] = {**entry["provenance"], "code": source.code}
     return kept
@@ -102,7 +100,7 @@ def _measured(
     compute(origin, cells, store, on=on, watch=watch)
     measured, seconds = table(cells, store, names, seeds)
     smoked = _smoked(origin, assay, names, digests, store, on)
-    provenance = {"code": origin.code, "versions": versions(), "machine": f"{platform.system()} {platform.machine()}", "at": _now()}
+    provenance = {"code": origin.code, **circumstances()}
     return {
         name: {
             "arm": assay.arms[name],
@@ -131,10 +129,10 @@ def _tuned(
 ) -> dict[str, dict[str, Any]]:
     """Try every point of the grid for every entry on the same seeds; the best mean is chosen, all are kept, an end of the grid is named."""
     board, task = assay.board, assay.task
-    points = [dict(zip(board.grid, values, strict=True)) for values in itertools.product(*(grid.values for grid in board.grid.values()))]
+    asked = points(board.grid)
     laid = [
         plan(origin, assay, "board", names, board.tuning, chosen=dict.fromkeys(names, point), digests=digests, overrides=task.tune)
-        for point in points
+        for point in asked
     ]
     compute(origin, [cell for cells in laid for cell in cells], store, on=on, watch=watch)
     tables = [table(cells, store, names, board.tuning)[0] for cells in laid]
@@ -142,10 +140,10 @@ def _tuned(
     tuned: dict[str, dict[str, Any]] = {}
     for name in names:
         tried = [_values(measured, name, task.on) for measured in tables]
-        best = max(range(len(points)), key=lambda k: sign * math.fsum(tried[k]) / len(tried[k]))
-        edges = [axis for axis, grid in board.grid.items() if grid.at_edge(points[best][axis])]
-        trials = [{"point": point, "values": values} for point, values in zip(points, tried, strict=True)]
-        tuned[name] = {"chosen": points[best], "tuning": trials, "edges": edges}
+        best = max(range(len(asked)), key=lambda k: sign * math.fsum(tried[k]) / len(tried[k]))
+        edges = [axis for axis, grid in board.grid.items() if grid.at_edge(asked[best][axis])]
+        trials = [{"point": point, "values": values} for point, values in zip(asked, tried, strict=True)]
+        tuned[name] = {"chosen": asked[best], "tuning": trials, "edges": edges}
     return tuned
 
 
@@ -174,7 +172,3 @@ def _smoked(
 
 def _middle(assay: Assay) -> dict[str, float]:
     return {name: grid.values[len(grid.values) // 2] for name, grid in assay.board.grid.items()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,12 +6,11 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import said, sha256
+from neuropil.atlas.files import now, said, sha256
 
 
 class Ledger:
@@ -57,7 +56,7 @@ class Ledger:
                 handle.seek(0)
                 text = _whole_lines(handle.read())
                 past = self._check(text)
-                entry: dict[str, Any] = {"event": event, "at": datetime.now(UTC).isoformat(timespec="seconds"), **facts}
+                entry: dict[str, Any] = {"event": event, "at": now(), **facts}
                 entry["previous"] = past[-1]["hash"] if past else ""
                 entry["hash"] = sha256(entry)
                 handle.truncate(len(text))

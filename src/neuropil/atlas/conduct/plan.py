@@ -12,7 +12,7 @@ from typing import Any
 from neuropil.atlas.conduct.loading import Experiment, Origin, budget_settings, settings
 from neuropil.atlas.conduct.store import Store
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import sha256
+from neuropil.atlas.files import now, sha256
 from neuropil.atlas.outcome import Table, decode
 from neuropil.atlas.study import Settings
 
@@ -36,6 +36,16 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             named[package] = version(package)
     return named
+
+
+def machine() -> str:
+    """Name the kind of machine."""
+    return f"{platform.system()} {platform.machine()}"
+
+
+def circumstances() -> dict[str, Any]:
+    """What a result says of the run that gave it: versions, machine, time."""
+    return {"versions": versions(), "machine": machine(), "at": now()}
 
 
 def plan(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, settings, tuned
 from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.files import PACKAGE, alone, read_json, sha256, sweep, write_json
+from neuropil.atlas.files import PACKAGE, alone, now, read_json, sha256, sweep, write_json
 from neuropil.atlas.seeds import derive_seeds
 from neuropil.atlas.statistics.estimates import estimate
 from neuropil.atlas.statistics.house import check_delta
@@ -168,7 +167,7 @@ def _register(
     number = already + 1 if amend else max(already, 1)
     frozen = describe(source, study, budget, digests) | {"n": n, "power": power_notes, "number": number, "amends": amend}
     digest = sha256(frozen)
-    registration = Registration(number, budget, frozen, digest, derive_seeds(digest, n), datetime.now(UTC).isoformat(timespec="seconds"))
+    registration = Registration(number, budget, frozen, digest, derive_seeds(digest, n), now())
     write_json(path_of(folder, number), {key: value for key, value in asdict(registration).items() if key != "number"})
     ledger.append(
         "amended" if amend else "registered", registration=number, hash_of_registration=digest, n=n, code=source.code, reason=amend

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-import platform
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from neuropil.atlas.conduct.checks import Check, audit, blocking, compare, lesio
 from neuropil.atlas.conduct.history import committed
 from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.loading import Source, tuned
-from neuropil.atlas.conduct.plan import versions
+from neuropil.atlas.conduct.plan import circumstances
 from neuropil.atlas.conduct.registration import Registration, path_of
 from neuropil.atlas.contrast import Contrast
 from neuropil.atlas.outcome import Matrix, Table, encode
@@ -82,9 +80,7 @@ def assemble(
             "code": source.code,
             "commit": _commit(source.file.parent),
             "data": {name: digests[name] for name in study.data.get(budget, ())},
-            "versions": versions(),
-            "machine": f"{platform.system()} {platform.machine()}",
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            **circumstances(),
             "seconds": sum(map(sum, seconds.values())),
         },
     }

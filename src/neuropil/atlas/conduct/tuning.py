@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from neuropil.atlas.conduct.currency import refuse_changed
@@ -17,8 +15,8 @@ from neuropil.atlas.conduct.local import ONE_PROCESS
 from neuropil.atlas.conduct.plan import plan, table
 from neuropil.atlas.conduct.registration import rule_of
 from neuropil.atlas.conduct.store import Store
-from neuropil.atlas.files import alone, read_json, sha256, sweep, write_json
-from neuropil.atlas.space import Tune
+from neuropil.atlas.files import alone, now, read_json, sha256, sweep, write_json
+from neuropil.atlas.space import Tune, points
 from neuropil.atlas.study import Study
 
 
@@ -64,7 +62,7 @@ def tune(
             "spread": {"seeds": spread_seeds, "values": values},
             "fingerprint": fingerprint,
             "code": source.code,
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "at": now(),
         }
         refuse_changed(source.file)
         everything = read_json(path) if path.exists() else {}
@@ -80,17 +78,17 @@ def _search(
         return [], {}, [], {}
     rule: Tune = study.tune
     grids = rule.grids
-    points = [dict(zip(grids, values, strict=True)) for values in itertools.product(*(grid.values for grid in grids.values()))]
+    tried = points(grids)
     laid = [
         plan(source, study, budget, rule.arms, rule.seeds, chosen=dict.fromkeys(rule.arms, point), digests=digests, overrides=rule.budget)
-        for point in points
+        for point in tried
     ]
     compute(source, [cell for cells in laid for cell in cells], store, on=on, watch=watch)
     higher = study.metrics[rule.on].better == "higher"
     trials: list[dict[str, Any]] = []
     chosen: dict[str, dict[str, float]] = {}
     best: dict[str, float] = {}
-    for point, cells in zip(points, laid, strict=True):
+    for point, cells in zip(tried, laid, strict=True):
         measured, _ = table(cells, store, rule.arms, rule.seeds)
         for arm in rule.arms:
             values = [_number(row.get(rule.on)) for row in measured.outcomes[arm]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neuropil.atlas.conduct.cluster.child import difference
-from neuropil.atlas.conduct.plan import versions
+from neuropil.atlas.conduct.plan import machine, versions
 from neuropil.atlas.errors import AtlasError
 
 ANSWER_IN, LISTEN_FOR = 15.0, 1.0
@@ -39,7 +39,7 @@ class Roster:
         self, client: Any, place: str, tell: Callable[[str], None], patience: float | None, tend: Callable[[], str] = lambda: ""
     ) -> None:
         self._client, self._place, self._tell, self._patience, self._tend = client, place, tell, patience, tend
-        self._wanted = {**versions(), "machine": f"{platform.system()} {platform.machine()}"}
+        self._wanted = {**versions(), "machine": machine()}
         self._admitted: set[str] = set()
         self._asked: dict[str, tuple[Worker, Future[dict[str, str]]]] = {}
         self._empty_since: float | None = None
