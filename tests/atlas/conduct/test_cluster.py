@@ -109,13 +109,21 @@ def told():
 
 
 class Tallied:
-    """The bench's study, which writes down every trial that is begun, and takes its time."""
+    """The bench's study, which writes down every trial that is begun, and takes its time; a trial waits until ``hands`` processes have begun one."""
 
-    def __init__(self, bench, seconds: float, *changes: tuple[str, str]) -> None:
+    def __init__(self, bench, seconds: float, *changes: tuple[str, str], hands: int = 1) -> None:
         self.bench = bench
         self.path = bench.folder / "tally"
-        begun = f"    open({str(self.path)!r}, 'a').write(f'{{arm.name}} {{seed.value}} {{__import__(\"os\").getpid()}}\\n')\n"
-        bench.write(("    noise = ", f"{begun}    __import__('time').sleep({seconds})\n    noise = "), *changes)
+        trial = (
+            "    import os, time",
+            f"    open({str(self.path)!r}, 'a').write(f'{{arm.name}} {{seed.value}} {{os.getpid()}}\\n')",
+            "    limit = time.monotonic() + 60",
+            f"    while len({{line.split()[-1] for line in open({str(self.path)!r})}}) < {hands} and time.monotonic() < limit:",
+            "        time.sleep(0.01)",
+            f"    time.sleep({seconds})",
+            "    noise = ",
+        )
+        bench.write(("    noise = ", "\n".join(trial)), *changes)
 
     @property
     def begun(self) -> list[str]:
@@ -146,7 +154,7 @@ class Tallied:
 
 
 def test_a_worker_killed_in_mid_sweep_loses_nothing_and_counts_nothing_twice(bench, site, told):
-    tallied = Tallied(bench, 0.05)
+    tallied = Tallied(bench, 0.05, hands=2)
     cells = tallied.cells(range(20))
     site.keep(2)
     seen = []
