@@ -5,29 +5,43 @@ from neuropil.cells.cuba_lif import CubaLIF
 from neuropil.cells.echo_unit import EchoUnit
 from neuropil.cells.event_unit import EventUnit
 from neuropil.cells.exponential_if import ExponentialIF
+from neuropil.cells.expressive_leaky_memory import ExpressiveLeakyMemory, log_spaced
 from neuropil.cells.izhikevich import Izhikevich
 from neuropil.cells.leaky_rate import LeakyRate
 from neuropil.cells.li import LI
 from neuropil.cells.lif import LIF
+from neuropil.cells.modulatory_transfer import TRANSFERS, additive, cooperation, kay_phillips, product, sigmoid_gate
 from neuropil.cells.phase_oscillator import PhaseOscillator
 from neuropil.cells.plif import PLIF
 from neuropil.cells.quadratic_if import QuadraticIF
 from neuropil.cells.refractory_lif import RefractoryLIF
 from neuropil.cells.resonate_and_fire import ResonateAndFire
+from neuropil.cells.sphere_oscillator import SphereOscillator
+from neuropil.cells.two_point import TwoPoint
 
 __all__ = [
     "ALIF",
     "LI",
     "LIF",
     "PLIF",
+    "TRANSFERS",
     "CubaLIF",
     "EchoUnit",
     "EventUnit",
     "ExponentialIF",
+    "ExpressiveLeakyMemory",
     "Izhikevich",
     "LeakyRate",
     "PhaseOscillator",
     "QuadraticIF",
     "RefractoryLIF",
     "ResonateAndFire",
+    "SphereOscillator",
+    "TwoPoint",
+    "additive",
+    "cooperation",
+    "kay_phillips",
+    "product",
+    "sigmoid_gate",
+    "log_spaced",
 ]
