@@ -2,6 +2,7 @@
 
 from neuropil.cells.alif import ALIF
 from neuropil.cells.cuba_lif import CubaLIF
+from neuropil.cells.disinhibitory_unit import DisinhibitoryUnit
 from neuropil.cells.echo_unit import EchoUnit
 from neuropil.cells.event_unit import EventUnit
 from neuropil.cells.exponential_if import ExponentialIF
@@ -26,6 +27,7 @@ __all__ = [
     "PLIF",
     "TRANSFERS",
     "CubaLIF",
+    "DisinhibitoryUnit",
     "EchoUnit",
     "EventUnit",
     "ExponentialIF",
@@ -41,7 +43,7 @@ __all__ = [
     "additive",
     "cooperation",
     "kay_phillips",
+    "log_spaced",
     "product",
     "sigmoid_gate",
-    "log_spaced",
 ]

@@ -9,6 +9,7 @@ from neuropil.data.loading import Status, digest, load, names, packaged, status
 from neuropil.data.splits import draw_split
 
 if TYPE_CHECKING:
+    from neuropil.data.augment import colour_distortion, random_resized_crop
     from neuropil.data.cochlea import Cochlea, erb, erb_number
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
+    from neuropil.data.tetrominoes import tetromino_scenes, tetrominoes
 
 __all__ = [
     "Cochlea",
@@ -32,6 +34,7 @@ __all__ = [
     "Status",
     "Task",
     "TaskStream",
+    "colour_distortion",
     "content_digest",
     "delta_decode",
     "delta_encode",
@@ -47,12 +50,17 @@ __all__ = [
     "names",
     "packaged",
     "pool",
+    "random_resized_crop",
     "rate_encode",
     "sparse_patterns",
     "status",
+    "tetromino_scenes",
+    "tetrominoes",
 ]
 
 _WHERE = {
+    "augment": ("colour_distortion", "random_resized_crop"),
+    "tetrominoes": ("tetromino_scenes", "tetrominoes"),
     "cochlea": ("Cochlea", "erb", "erb_number"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),

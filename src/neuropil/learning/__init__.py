@@ -2,6 +2,8 @@
 
 from neuropil.learning.backprop import Backprop
 from neuropil.learning.checkpoint import CheckpointError, load_checkpoint, restore, save_checkpoint
+from neuropil.learning.contrastive import nt_xent
+from neuropil.learning.disinhibitory_learning import DisinhibitoryLearning
 from neuropil.learning.evolution import Evolution, EvolutionState, centred_ranks
 from neuropil.learning.fit import History, Rule, fit
 from neuropil.learning.forward_forward import (
@@ -22,6 +24,7 @@ __all__ = [
     "Backprop",
     "Bar",
     "CheckpointError",
+    "DisinhibitoryLearning",
     "Evolution",
     "EvolutionState",
     "ForwardForward",
@@ -38,6 +41,7 @@ __all__ = [
     "goodness_predict",
     "goodness_scores",
     "load_checkpoint",
+    "nt_xent",
     "progress",
     "restore",
     "ridge",

@@ -3,9 +3,12 @@
 from neuropil.networks.attention_only import AttentionOnlyTransformer
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
+from neuropil.networks.disinhibitory_net import DisinhibitoryNet
 from neuropil.networks.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
 from neuropil.networks.josephson_circuit import JosephsonCircuit
+from neuropil.networks.kuramoto_layer import KuramotoLayer
 from neuropil.networks.mlp import MLP
+from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.settle import settle_inhibition
 from neuropil.networks.spiking_net import SpikingNet
@@ -16,8 +19,11 @@ __all__ = [
     "AttentionOnlyTransformer",
     "BatchNormMLP",
     "ConvNet",
+    "DisinhibitoryNet",
     "GainModulatedCircuit",
     "JosephsonCircuit",
+    "KuramotoLayer",
+    "OscillatorReadout",
     "Reservoir",
     "SpikingNet",
     "Transformer",
