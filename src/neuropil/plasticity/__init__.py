@@ -1,5 +1,6 @@
 """Plasticity: local rules and modulators of learning, one a file."""
 
+from neuropil.plasticity.disinhibitory_hebb import DisinhibitoryHebb, inhibition_threshold
 from neuropil.plasticity.homeostatic_learning_rate import (
     HomeostaticLearningRate,
     HomeostaticState,
@@ -7,7 +8,21 @@ from neuropil.plasticity.homeostatic_learning_rate import (
     lookahead,
 )
 from neuropil.plasticity.inhibitory_homeostasis import InhibitoryHomeostasis
+from neuropil.plasticity.neuromodulator import Neuromodulator
 from neuropil.plasticity.oja import Oja
 from neuropil.plasticity.stdp import STDP
+from neuropil.plasticity.three_factor import ThreeFactorHebb
 
-__all__ = ["STDP", "HomeostaticLearningRate", "HomeostaticState", "InhibitoryHomeostasis", "Oja", "after_update", "lookahead"]
+__all__ = [
+    "STDP",
+    "DisinhibitoryHebb",
+    "HomeostaticLearningRate",
+    "HomeostaticState",
+    "InhibitoryHomeostasis",
+    "Neuromodulator",
+    "Oja",
+    "ThreeFactorHebb",
+    "after_update",
+    "inhibition_threshold",
+    "lookahead",
+]
