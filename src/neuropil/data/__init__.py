@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
-    from neuropil.data.tetrominoes import tetromino_scenes, tetrominoes
+    from neuropil.data.tetrominoes import tetromino_scenes, tetromino_shapes
 
 __all__ = [
     "Cochlea",
@@ -55,12 +55,12 @@ __all__ = [
     "sparse_patterns",
     "status",
     "tetromino_scenes",
-    "tetrominoes",
+    "tetromino_shapes",
 ]
 
 _WHERE = {
     "augment": ("colour_distortion", "random_resized_crop"),
-    "tetrominoes": ("tetromino_scenes", "tetrominoes"),
+    "tetrominoes": ("tetromino_scenes", "tetromino_shapes"),
     "cochlea": ("Cochlea", "erb", "erb_number"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),

@@ -13,7 +13,7 @@ COLOURS = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 0.0), (
 _ONE_SIDED = ("####", "##|##", "###|.#.", ".##|##.", "##.|.##", "#..|###", "..#|###")
 
 
-def tetrominoes() -> tuple[np.ndarray, ...]:
+def tetromino_shapes() -> tuple[np.ndarray, ...]:
     """All 19 shapes of four squares joined by their sides, as boolean arrays [H, W]: seven tetrominoes in every orientation that differs."""
     shapes: dict[tuple[tuple[int, ...], bytes], np.ndarray] = {}
     for text in _ONE_SIDED:
@@ -39,7 +39,7 @@ def tetromino_scenes(
         raise ValueError(f"A bar of four squares of {block} pixels needs a size of {4 * block}, {size} was given.")
     if distinct and objects > len(COLOURS):
         raise ValueError(f"There are {len(COLOURS)} colours, {objects} distinct ones were asked for.")
-    shapes = [np.kron(shape, np.ones((block, block), bool)) for shape in tetrominoes()]
+    shapes = [np.kron(shape, np.ones((block, block), bool)) for shape in tetromino_shapes()]
     labels = np.stack([_scene(shapes, size, objects, generator) for _ in range(count)]) if count else np.zeros((0, size, size), np.int64)
     order = generator.random((count, len(COLOURS))).argsort(1) if distinct else generator.integers(len(COLOURS), size=(count, objects))
     palette = np.zeros((count, objects + 1, 3), np.float32)
