@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
+    from neuropil.data.spoken_digits import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
@@ -23,6 +24,7 @@ __all__ = [
     "Cochlea",
     "Data",
     "DataError",
+    "DigitSums",
     "FewShotBatch",
     "FewShotSequences",
     "LabelSwapStream",
@@ -31,6 +33,7 @@ __all__ = [
     "RotatedStream",
     "Setting",
     "SplitStream",
+    "SpokenDigits",
     "Status",
     "Task",
     "TaskStream",
@@ -39,6 +42,7 @@ __all__ = [
     "delta_decode",
     "delta_encode",
     "digest",
+    "digit_sums",
     "draw_split",
     "erb",
     "erb_number",
@@ -49,10 +53,12 @@ __all__ = [
     "move_active",
     "names",
     "packaged",
+    "pair_up",
     "pool",
     "random_resized_crop",
     "rate_encode",
     "sparse_patterns",
+    "spoken_digits",
     "status",
     "tetromino_scenes",
     "tetromino_shapes",
@@ -65,6 +71,7 @@ _WHERE = {
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
+    "spoken_digits": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
     "streams": ("LabelSwapStream",),
     "task_streams": ("PermutedStream", "RotatedStream", "Setting", "SplitStream", "Task", "TaskStream"),
     "tasks": ("LagPatterns",),

@@ -4,6 +4,7 @@ from neuropil.learning.backprop import Backprop
 from neuropil.learning.checkpoint import CheckpointError, load_checkpoint, restore, save_checkpoint
 from neuropil.learning.contrastive import nt_xent
 from neuropil.learning.disinhibitory_learning import DisinhibitoryLearning
+from neuropil.learning.drawn import learn_from_draws
 from neuropil.learning.evolution import Evolution, EvolutionState, centred_ranks
 from neuropil.learning.fit import History, Rule, fit
 from neuropil.learning.forward_forward import (
@@ -40,6 +41,7 @@ __all__ = [
     "fit",
     "goodness_predict",
     "goodness_scores",
+    "learn_from_draws",
     "load_checkpoint",
     "nt_xent",
     "progress",
