@@ -6,6 +6,7 @@ import pytest
 
 import neuropil.cells
 import neuropil.exchange
+import neuropil.learning
 import neuropil.plasticity
 import neuropil.synapses  # noqa: F401
 from neuropil.dynamics.registry import CELLS, RULES, SYNAPSES

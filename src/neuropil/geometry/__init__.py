@@ -4,6 +4,7 @@ from neuropil.geometry.ensembles import Ensembles, category_ensembles, hypergeom
 from neuropil.geometry.hoyer_sparsity import PopulationSparsity, hoyer_sparsity, population_sparsity
 from neuropil.geometry.object_grouping import cluster_map, foreground_ari
 from neuropil.geometry.sparse_matching import false_match, missed_match, union_size
+from neuropil.geometry.subspace_angles import subspace_angles
 
 __all__ = [
     "Ensembles",
@@ -17,5 +18,6 @@ __all__ = [
     "layer_agreement",
     "missed_match",
     "population_sparsity",
+    "subspace_angles",
     "union_size",
 ]

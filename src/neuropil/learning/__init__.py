@@ -5,6 +5,7 @@ from neuropil.learning.checkpoint import CheckpointError, load_checkpoint, resto
 from neuropil.learning.contrastive import nt_xent
 from neuropil.learning.disinhibitory_learning import DisinhibitoryLearning
 from neuropil.learning.drawn import learn_from_draws
+from neuropil.learning.entropy_minimisation import EntropyMinimisation, adapt, affine_parameters, entropy
 from neuropil.learning.evolution import Evolution, EvolutionState, centred_ranks
 from neuropil.learning.fit import History, Rule, fit
 from neuropil.learning.forward_forward import (
@@ -16,7 +17,9 @@ from neuropil.learning.forward_forward import (
     goodness_predict,
     goodness_scores,
 )
+from neuropil.learning.neuromodulated_hebb import NeuromodulatedHebb, fit_of_filters, patches
 from neuropil.learning.progress import Bar, progress
+from neuropil.learning.recursive_least_squares import RecursiveLeastSquares
 from neuropil.learning.relinear import ReLinear
 from neuropil.learning.replicas import Replicas
 from neuropil.learning.ridge import ridge
@@ -26,6 +29,7 @@ __all__ = [
     "Bar",
     "CheckpointError",
     "DisinhibitoryLearning",
+    "EntropyMinimisation",
     "Evolution",
     "EvolutionState",
     "ForwardForward",
@@ -33,17 +37,24 @@ __all__ = [
     "ForwardForwardState",
     "History",
     "LabelStrip",
+    "NeuromodulatedHebb",
     "ReLinear",
+    "RecursiveLeastSquares",
     "Replicas",
     "Rule",
     "activities",
+    "adapt",
+    "affine_parameters",
     "centred_ranks",
+    "entropy",
     "fit",
+    "fit_of_filters",
     "goodness_predict",
     "goodness_scores",
     "learn_from_draws",
     "load_checkpoint",
     "nt_xent",
+    "patches",
     "progress",
     "restore",
     "ridge",
