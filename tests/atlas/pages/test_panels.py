@@ -1,7 +1,7 @@
 import pytest
 
 from neuropil.atlas import AtlasError, Curve
-from neuropil.atlas.pages.panels import GREY, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
 
 
 def test_panels_are_listed_row_by_row_transparent_and_as_wide_as_asked():
@@ -18,6 +18,21 @@ def test_panels_are_listed_row_by_row_transparent_and_as_wide_as_asked():
 def test_no_panels_is_refused_in_a_sentence():
     with pytest.raises(AtlasError, match=r"panels\(1, 1\)"):
         panels()
+
+
+def test_dots_lie_at_every_seeds_value_in_the_row_of_their_arm_with_a_bar_at_the_mean():
+    _, (ax,) = panels(1)
+    values = {"with_memory": [0.7, 0.9], "plain": [0.4]}
+    dots(ax, values, {"with_memory": "#111111", "plain": "#222222"}, {"plain": "control"})
+    rows, bars = ax.collections[::2], ax.collections[1::2]
+    for place, (row, bar, arm) in enumerate(zip(rows, bars, values, strict=True)):
+        assert sorted(row.get_offsets()[:, 0]) == sorted(values[arm])
+        assert all(abs(y - place) < 0.35 for y in row.get_offsets()[:, 1])
+        assert bar.get_segments()[0][:, 0] == pytest.approx(sum(values[arm]) / len(values[arm]))
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["with memory", "control"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    with pytest.raises(AtlasError, match=r"'plain' has 0 values"):
+        dots(ax, {"plain": []}, {"plain": "#222222"})
 
 
 def test_mean_curve_averages_seeds_and_refuses_other_grids():

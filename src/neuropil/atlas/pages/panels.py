@@ -1,9 +1,9 @@
-"""What the figures of studies share: transparent panels that read on light and dark pages, and averages of curves."""
+"""What the figures of studies share: transparent panels that read on light and dark pages, dots a seed, and averages of curves."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from neuropil.atlas.errors import AtlasError
@@ -39,6 +39,22 @@ def panels(*widths: float, height: float = 3.6, rows: int = 1) -> tuple[Figure, 
         for words in (ax.xaxis.label, ax.yaxis.label, ax.title):
             words.set_color(GREY)
     return figure, axes
+
+
+def dots(ax: Axes, values: Mapping[str, Sequence[float]], colours: Mapping[str, str], names: Mapping[str, str] | None = None) -> None:
+    """Draw a row an arm, in the order of ``values``: a dot a seed, and a bar at their mean.
+
+    Rows are named by ``names``, or by the arm with spaces for underscores; a name of ``""`` leaves a row unnamed.
+    Raises ``AtlasError`` where an arm has no value or no colour.
+    """
+    for place, (arm, row) in enumerate(values.items()):
+        if not row or arm not in colours:
+            raise AtlasError(f"dots() needs a value and a colour for every arm, {arm!r} has {len(row)} values; give both.")
+        spread = [0.4 * (k / (len(row) - 1) - 0.5) if len(row) > 1 else 0.0 for k in range(len(row))]
+        ax.scatter(row, [place + shift for shift in spread], s=13, color=colours[arm], alpha=0.7, lw=0)
+        ax.vlines(math.fsum(row) / len(row), place - 0.35, place + 0.35, color=colours[arm], lw=2)
+    ax.set_yticks(range(len(values)), [(names or {}).get(arm, arm.replace("_", " ")) for arm in values])
+    ax.set_ylim(len(values) - 0.4, -0.6)
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
