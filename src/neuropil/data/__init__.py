@@ -11,16 +11,18 @@ from neuropil.data.splits import draw_split
 if TYPE_CHECKING:
     from neuropil.data.augment import colour_distortion, random_resized_crop
     from neuropil.data.cochlea import Cochlea, erb, erb_number
+    from neuropil.data.corruptions import STRENGTHS, corrupt
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
-    from neuropil.data.spoken_digits import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
+    from neuropil.data.speech import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
     from neuropil.data.tetrominoes import tetromino_scenes, tetromino_shapes
 
 __all__ = [
+    "STRENGTHS",
     "Cochlea",
     "Data",
     "DataError",
@@ -39,6 +41,7 @@ __all__ = [
     "TaskStream",
     "colour_distortion",
     "content_digest",
+    "corrupt",
     "delta_decode",
     "delta_encode",
     "digest",
@@ -68,10 +71,11 @@ _WHERE = {
     "augment": ("colour_distortion", "random_resized_crop"),
     "tetrominoes": ("tetromino_scenes", "tetromino_shapes"),
     "cochlea": ("Cochlea", "erb", "erb_number"),
+    "corruptions": ("STRENGTHS", "corrupt"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
-    "spoken_digits": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
+    "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
     "streams": ("LabelSwapStream",),
     "task_streams": ("PermutedStream", "RotatedStream", "Setting", "SplitStream", "Task", "TaskStream"),
     "tasks": ("LagPatterns",),

@@ -1,6 +1,7 @@
 """Canonical backbones: one version of each, for every study."""
 
 from neuropil.networks.attention_only import AttentionOnlyTransformer
+from neuropil.networks.batch_norm_conv_net import BatchNormConvNet
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
@@ -17,6 +18,7 @@ from neuropil.networks.transformer import Transformer
 __all__ = [
     "MLP",
     "AttentionOnlyTransformer",
+    "BatchNormConvNet",
     "BatchNormMLP",
     "ConvNet",
     "DisinhibitoryNet",
