@@ -16,7 +16,7 @@ from neuropil.dynamics.registry import CELLS
 def on_spheres(x: Tensor, dims: int, *, axis: int = -1) -> Tensor:
     """Scale every group of ``dims`` neighbours along ``axis`` to length 1: x [..., N, ...] -> [..., N, ...]; zeros stay zeros."""
     groups = _groups(x, dims, axis)
-    return (groups / _length(groups, axis)).flatten(axis - 1, axis)
+    return _scaled(groups, axis).flatten(axis - 1, axis)
 
 
 def turned(
@@ -30,8 +30,7 @@ def turned(
     change = pull if projection == 0 else pull - projection * (at * pull).sum(axis, keepdim=True) * at
     if omega is not None:
         change = change + _groups(_spun(x, omega, axis), dims, axis)
-    moved = at + gamma * change
-    return (moved / _length(moved, axis)).flatten(axis - 1, axis)
+    return _scaled(at + gamma * change, axis).flatten(axis - 1, axis)
 
 
 @CELLS.register(
@@ -119,8 +118,9 @@ def _groups(x: Tensor, dims: int, axis: int) -> Tensor:
     return x.unflatten(axis, (-1, dims))
 
 
-def _length(groups: Tensor, axis: int) -> Tensor:
-    return torch.linalg.vector_norm(groups, dim=axis, keepdim=True).clamp_min(1e-12)
+def _scaled(groups: Tensor, axis: int) -> Tensor:
+    """Groups at length 1; by the sum of squares, which torch adds up many times faster over an inner axis than ``vector_norm``."""
+    return groups * groups.square().sum(axis, keepdim=True).clamp_min(1e-24).rsqrt()
 
 
 def _spun(x: Tensor, omega: Tensor, axis: int) -> Tensor:

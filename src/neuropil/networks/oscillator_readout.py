@@ -33,4 +33,4 @@ class OscillatorReadout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Lengths and biases."""
         parts = self.project(x).unflatten(-3, (-1, self.dims))
-        return torch.linalg.vector_norm(parts, dim=-3) + self.bias[:, None, None]
+        return parts.square().sum(-3).clamp_min(1e-24).sqrt() + self.bias[:, None, None]
