@@ -20,7 +20,7 @@ from neuropil.observe import clamp, observe
 
 pytest.importorskip("numba", reason="Numba is not installed; pip install 'neuropil[fast]' runs these tests")
 ELEMENTWISE = [part for part in CELLS if part.make.update is not Cell.update]
-INEXACT = {"EchoUnit", "EventUnit", "ExponentialIF", "Izhikevich", "LeakyRate"}
+INEXACT = {"DisinhibitoryUnit", "EchoUnit", "EventUnit", "ExponentialIF", "Izhikevich", "LeakyRate"}
 """Their loops hold exp or tanh, whose last bit torch's vector library and the compiler's round apart."""
 
 
