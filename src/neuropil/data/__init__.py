@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neuropil.data.corruptions import STRENGTHS, corrupt
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
+    from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
     from neuropil.data.speech import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
     from neuropil.data.streams import LabelSwapStream
@@ -31,6 +32,7 @@ __all__ = [
     "FewShotSequences",
     "LabelSwapStream",
     "LagPatterns",
+    "MotionMovies",
     "PermutedStream",
     "RotatedStream",
     "Setting",
@@ -42,6 +44,7 @@ __all__ = [
     "colour_distortion",
     "content_digest",
     "corrupt",
+    "cosines",
     "delta_decode",
     "delta_encode",
     "digest",
@@ -49,6 +52,8 @@ __all__ = [
     "draw_split",
     "erb",
     "erb_number",
+    "glimpses",
+    "gradient_events",
     "k_winners",
     "latency",
     "latency_encode",
@@ -60,11 +65,13 @@ __all__ = [
     "pool",
     "random_resized_crop",
     "rate_encode",
+    "space_time_patches",
     "sparse_patterns",
     "spoken_digits",
     "status",
     "tetromino_scenes",
     "tetromino_shapes",
+    "whiten",
 ]
 
 _WHERE = {
@@ -73,6 +80,7 @@ _WHERE = {
     "cochlea": ("Cochlea", "erb", "erb_number"),
     "corruptions": ("STRENGTHS", "corrupt"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
+    "motion": ("MotionMovies", "cosines", "glimpses", "gradient_events", "space_time_patches", "whiten"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),

@@ -6,8 +6,10 @@ from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
 from neuropil.networks.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
+from neuropil.networks.hd_snn import HDSNN, most_evident
 from neuropil.networks.josephson_circuit import JosephsonCircuit
 from neuropil.networks.kuramoto_layer import KuramotoLayer
+from neuropil.networks.liquid import Liquid, lattice_wiring
 from neuropil.networks.mlp import MLP
 from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
@@ -16,6 +18,7 @@ from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
 
 __all__ = [
+    "HDSNN",
     "MLP",
     "AttentionOnlyTransformer",
     "BatchNormConvNet",
@@ -25,11 +28,14 @@ __all__ = [
     "GainModulatedCircuit",
     "JosephsonCircuit",
     "KuramotoLayer",
+    "Liquid",
     "OscillatorReadout",
     "Reservoir",
     "SpikingNet",
     "Transformer",
     "adapt_gains",
     "coding_loss",
+    "lattice_wiring",
+    "most_evident",
     "settle_inhibition",
 ]

@@ -2,6 +2,7 @@
 
 from neuropil.synapses.active_dendrites import ActiveDendrites
 from neuropil.synapses.conv import Conv
+from neuropil.synapses.delayed_conv import DelayedConv
 from neuropil.synapses.delayed_linear import DelayedLinear
 from neuropil.synapses.dense import Dense
 from neuropil.synapses.event_dense import EventDense
@@ -16,6 +17,7 @@ from neuropil.synapses.synapse import Synapse
 __all__ = [
     "ActiveDendrites",
     "Conv",
+    "DelayedConv",
     "DelayedLinear",
     "Dense",
     "EventDense",
