@@ -29,6 +29,14 @@ def test_only_the_objects_count():
     assert foreground_ari(objects.repeat(400, 0), chance).mean() == pytest.approx(0.0, abs=0.03)
 
 
+def test_it_is_sklearns_index_over_the_objects():
+    rng = np.random.default_rng(1)
+    objects, clusters = rng.integers(4, size=(30, 6, 6)), rng.integers(5, size=(30, 6, 6))
+    clusters[:10] = objects[:10] // 2
+    expected = [adjusted_rand_score(true[true > 0], given[true > 0]) for true, given in zip(objects, clusters, strict=True)]
+    np.testing.assert_allclose(foreground_ari(objects, clusters), expected, atol=1e-12)
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="1 to H W clusters"):
         cluster_map(torch.zeros(1, 3, 2, 2), 5)

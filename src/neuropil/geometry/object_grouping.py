@@ -34,17 +34,26 @@ def cluster_map(features: Tensor, clusters: int, *, size: int | None = None) -> 
 def foreground_ari(objects: Labels, clusters: Labels) -> NDArray[np.float64]:
     """Adjusted Rand index of clusters and objects over the pixels of objects (label above 0), picture by picture: [B, H, W] twice -> [B].
 
-    1 where clusters are the objects, about 0 by chance; how the ground is clustered does not count. Undefined with one object. Needs scikit-learn. Source: hubert1985.
+    Equation, with ``n_ij`` pixels of object ``i`` in cluster ``j``, ``c(n) = n (n - 1) / 2``, and ``a``, ``b`` the sums of ``c`` over objects and over clusters:
+    ``(sum c(n_ij) - a b / c(n)) / ((a + b) / 2 - a b / c(n))``. 1 where clusters are the objects, about 0 by chance; how the ground is clustered does not count. Source: hubert1985.
+    Computed here for all pictures at once, since scikit-learn's ``adjusted_rand_score`` takes a millisecond a picture.
     Raises ``ValueError`` for unequal shapes or a picture with fewer than two objects.
     """
-    from sklearn.metrics import adjusted_rand_score
-
     if objects.shape != clusters.shape or objects.ndim != 3:
         raise ValueError(f"foreground_ari takes two maps [B, H, W] of one shape, {objects.shape} and {clusters.shape} were given.")
-    found = []
-    for true, given in zip(objects, clusters, strict=True):
-        inside = true > 0
-        if len(np.unique(true[inside])) < 2:
-            raise ValueError("foreground_ari compares two objects or more in every picture, one with fewer was given; leave it out.")
-        found.append(adjusted_rand_score(true[inside], given[inside]))
-    return np.asarray(found)
+    true, given = (np.unique(labels, return_inverse=True)[1].reshape(len(labels), -1) for labels in (objects, clusters))
+    inside = (objects > 0).reshape(len(objects), -1)
+    picture = np.nonzero(inside)[0]
+    shape = (len(objects), true.max(initial=0) + 1, given.max(initial=0) + 1)
+    at = np.ravel_multi_index((picture, true[inside], given[inside]), shape)
+    counts = np.bincount(at, minlength=int(np.prod(shape))).reshape(shape)
+    if ((counts.sum(2) > 0).sum(1) < 2).any():
+        raise ValueError("foreground_ari compares two objects or more in every picture, one with fewer was given; leave it out.")
+    joint, a, b, every = (_pairs(counts).sum((1, 2)), *(_pairs(counts.sum(axis)).sum(1) for axis in (2, 1)), _pairs(counts.sum((1, 2))))
+    chance = a * b / every
+    found: NDArray[np.float64] = (joint - chance) / ((a + b) / 2 - chance)
+    return found
+
+
+def _pairs(count: NDArray[np.int64]) -> NDArray[np.float64]:
+    return count * (count - 1) / 2
