@@ -1,6 +1,7 @@
 """Ways of looking inside a trained or training network, one a file."""
 
+from neuropil.interpret.branching import branching_factor, branching_parameter
 from neuropil.interpret.induction import first_above, induction_strength, plateau_share, previous_token_strength
 from neuropil.interpret.memory_capacity import memory_capacity, memory_curve
 
-__all__ = ["first_above", "induction_strength", "memory_capacity", "memory_curve", "plateau_share", "previous_token_strength"]
+__all__ = ["branching_factor", "branching_parameter", "first_above", "induction_strength", "memory_capacity", "memory_curve", "plateau_share", "previous_token_strength"]
