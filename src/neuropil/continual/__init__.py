@@ -1,15 +1,44 @@
-"""Continual learning: one strategy against forgetting a file, and summaries of the accuracy matrix."""
+"""Continual learning: one strategy against forgetting a file, the loop they run in, and summaries of the accuracy matrix."""
 
+from neuropil.continual.agem import AGEM
+from neuropil.continual.dark_experience_replay import DarkExperienceReplay
+from neuropil.continual.ewc import EWC, Fisher
+from neuropil.continual.experience_replay import ExperienceReplay
+from neuropil.continual.fine_tuning import FineTuning
 from neuropil.continual.gradient_projection import GradientProjection, Subspace, principal_subspace, random_rows, subspace_overlap
 from neuropil.continual.hebbian_subspace import HebbianSubspace
+from neuropil.continual.joint import Joint
+from neuropil.continual.learn import Course, as_batch, learn
+from neuropil.continual.lwf import LwF
 from neuropil.continual.metrics import ContinualMetrics, continual_metrics
+from neuropil.continual.replay_buffer import ReplayBuffer
+from neuropil.continual.scenario import Boundaries, Scenario
+from neuropil.continual.strategy import STRATEGIES, Strategy
+from neuropil.continual.synaptic_intelligence import SynapticIntelligence
 
 __all__ = [
+    "AGEM",
+    "EWC",
+    "STRATEGIES",
+    "Boundaries",
     "ContinualMetrics",
+    "Course",
+    "DarkExperienceReplay",
+    "ExperienceReplay",
+    "FineTuning",
+    "Fisher",
     "GradientProjection",
     "HebbianSubspace",
+    "Joint",
+    "LwF",
+    "ReplayBuffer",
+    "Scenario",
+    "Strategy",
     "Subspace",
+    "SynapticIntelligence",
+    "as_batch",
     "continual_metrics",
+    "learn",
     "principal_subspace",
     "random_rows",
     "subspace_overlap",

@@ -11,6 +11,7 @@ from neuropil.networks.josephson_circuit import JosephsonCircuit
 from neuropil.networks.kuramoto_layer import KuramotoLayer
 from neuropil.networks.liquid import Liquid, lattice_wiring
 from neuropil.networks.mlp import MLP
+from neuropil.networks.multi_head import MultiHead
 from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.settle import settle_inhibition
@@ -29,6 +30,7 @@ __all__ = [
     "JosephsonCircuit",
     "KuramotoLayer",
     "Liquid",
+    "MultiHead",
     "OscillatorReadout",
     "Reservoir",
     "SpikingNet",
