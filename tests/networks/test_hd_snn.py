@@ -66,3 +66,29 @@ def test_decisions_by_hand():
     assert most_evident(evidence, 1.0) == 1  # means 2.75, 3.5, 1
     with pytest.raises(ValueError, match="share is that of places"):
         most_evident(evidence, 0.0)
+
+
+def test_the_cone_is_the_authors():
+    # their create_mask at 21 delays and 17 x 17 pixels: of delay 20 (first of theirs), the row through the middle; at delay 0 the middle alone
+    net = HDSNN(1, delays=21, window=17, cone=1.125)
+    row = [0.3921, 0.5582, 0.6833, 0.7829, 0.8620, 0.9227, 0.9657, 0.9914, 1.0]
+    assert net.limit[20, 8, :9].tolist() == pytest.approx(row, abs=6e-5)
+    assert net.limit[20, 0, 4].item() == pytest.approx(0.0914, abs=6e-5)
+    assert net.limit[0, 8, 8] == 1
+    assert net.limit[0, 8, 7].item() == pytest.approx(0.9914 * 2.718281828 ** (-0.5 / 0.45**2), abs=1e-4)
+
+
+def test_clamping_keeps_to_the_cone_and_without_one_changes_nothing():
+    net, free = HDSNN(2, delays=5, window=5, cone=0.5), HDSNN(2, delays=5, window=5)
+    for one in (net, free):
+        torch.nn.init.normal_(one.synapse.weight, generator=draws())
+    before = free.synapse.weight.detach().clone()
+    net.clamp_()
+    free.clamp_()
+    assert torch.equal(free.synapse.weight, before)
+    largest = before.abs().max()
+    assert (net.synapse.weight.abs() <= net.limit * largest + 1e-7).all()
+    inside = before.abs() <= net.limit * largest
+    assert torch.equal(net.synapse.weight[inside], before[inside])
+    with pytest.raises(ValueError, match="cone is a speed"):
+        HDSNN(2, delays=2, window=3, cone=-1.0)
