@@ -115,7 +115,8 @@ def check_sphere(size: int, dims: int, gamma: float, projection: float, turning:
 
 
 def _groups(x: Tensor, dims: int, axis: int) -> Tensor:
-    return x.unflatten(axis, (-1, dims))
+    groups: Tensor = x.unflatten(axis, (-1, dims))
+    return groups
 
 
 def _scaled(groups: Tensor, axis: int) -> Tensor:

@@ -69,7 +69,8 @@ class KuramotoLayer(nn.Module):
 
         It falls along the path where ``J`` is symmetric, ``omega`` None or 0, ``projection`` 1 and ``gamma`` small. Differs from the authors' code, which adds up ``-<c + J x, x>``.
         """
-        return -((c + 0.5 * self.coupling(x)) * x).flatten(1).sum(1)
+        each: Tensor = -((c + 0.5 * self.coupling(x)) * x)
+        return each.flatten(1).sum(1)
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""

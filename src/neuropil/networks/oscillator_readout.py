@@ -33,4 +33,5 @@ class OscillatorReadout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Lengths and biases."""
         parts = self.project(x).unflatten(-3, (-1, self.dims))
-        return parts.square().sum(-3).clamp_min(1e-24).sqrt() + self.bias[:, None, None]
+        lengths: Tensor = parts.square().sum(-3).clamp_min(1e-24).sqrt() + self.bias[:, None, None]
+        return lengths

@@ -148,12 +148,13 @@ class GroupingNet(nn.Module):
         c = budget.channels
         self.patches, self.layer = nn.Conv2d(3, c, PATCH, PATCH), layer_of(arm, budget, generator)
         self.readout = OscillatorReadout(c, c, dims=4, generator=generator)
-        self.head = nn.Sequential(nn.Linear(c, 4 * c), nn.ReLU(), nn.Linear(4 * c, c))
+        wide, narrow = nn.Linear(c, 4 * c), nn.Linear(4 * c, c)
+        self.head = nn.Sequential(wide, nn.ReLU(), narrow)
         with torch.no_grad():
-            for one in (self.patches, self.head[0], self.head[2]):
+            for one in (self.patches, wide, narrow):
                 bound = one.weight[0].numel() ** -0.5
-                one.weight.uniform_(-bound, bound, generator=generator)
-                one.bias.uniform_(-bound, bound, generator=generator)
+                for numbers in one.parameters():
+                    numbers.uniform_(-bound, bound, generator=generator)
 
     def stimulus(self, images: Tensor) -> Tensor:
         """What pulls the oscillators of every patch [B, C, S / 4, S / 4]."""
@@ -169,8 +170,8 @@ class GroupingNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Vectors of two random views of each picture."""
         views = colour_distortion(random_resized_crop(torch.cat((images, images))))
-        vectors: Tensor = self.head(self.features(views).amax((2, 3)))
-        return vectors.unflatten(0, (2, -1))
+        vectors: Tensor = self.head(self.features(views).amax((2, 3))).unflatten(0, (2, -1))
+        return vectors
 
 
 class ResidualLayer(nn.Module):
@@ -225,7 +226,7 @@ def learnt(arm: tuple[tuple[str, Any], ...], budget: tuple[tuple[str, Any], ...]
     return net.eval(), tuple(history.series("loss")) if epochs else ()
 
 
-def shuffle(layer: KuramotoLayer, generator: torch.Generator) -> None:
+def shuffle(layer: KuramotoLayer | ResidualLayer, generator: torch.Generator) -> None:
     """Deal the kernels out to pairs of channels anew: every kernel stays whole, none stays where it was learnt."""
     weight = layer.coupling.weight
     order = torch.randperm(len(weight) ** 2, generator=generator)
