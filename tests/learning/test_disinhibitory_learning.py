@@ -67,7 +67,7 @@ def test_the_exact_error_is_the_feedback():
     opened = net.rest(x)
     feedback = net.authors_feedback(opened)
     closed = net.controlled(x, target, feedback, opened)
-    error = (feedback[0] @ closed.c.unsqueeze(-1)).squeeze(-1) * torch.sigmoid(closed.u_e[0])
+    error = (closed.c.unsqueeze(1) @ feedback[0]).squeeze(1) * torch.sigmoid(closed.u_e[0])
     torch.testing.assert_close(made[net.weights[0]], error.mT @ x / len(x))
 
 

@@ -35,9 +35,9 @@ def at_rest_by_ode(net, x, target, feedback):
         return np.concatenate(
             [
                 (-e1 + w1 @ x - np.logaddexp(0, i1)) / 0.02,
-                (-i1 + r1 - q1 @ c) / 0.005,
+                (-i1 + r1 - c @ q1) / 0.005,
                 (-e2 + w2 @ r1 - np.logaddexp(0, i2)) / 0.02,
-                (-i2 + r2 - q2 @ c) / 0.005,
+                (-i2 + r2 - c @ q2) / 0.005,
                 (-y + w3 @ r2 + c) / 0.02,
                 (error - z) / 0.1,
             ]
@@ -77,7 +77,7 @@ def test_the_jacobian_is_that_of_the_rest():
             moved = built()
             with torch.no_grad():
                 moved.biases[layer][n] += h
-            torch.testing.assert_close((moved.rest(x).y - opened.y) / h, jacobian[:, n], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close((moved.rest(x).y - opened.y) / h, jacobian[:, :, n], atol=1e-5, rtol=1e-4)
 
 
 def test_the_gradient_is_that_of_the_rest():
@@ -94,8 +94,8 @@ def test_the_authors_feedback_has_length_one_and_the_direction_of_a_chain_withou
     h = (u_e[0] * slopes[0]) @ net.weights[1].mT
     y = ((h + u_e[1]) * slopes[1]) @ net.weights[2].mT
     for layer, q in enumerate(net.authors_feedback(opened)):
-        chain = torch.stack([torch.autograd.grad(y[:, k].sum(), u_e[layer], retain_graph=True)[0] for k in range(SIZES[-1])], -1)
-        expected = chain * torch.sigmoid(opened.u_i[layer]).unsqueeze(-1)
+        chain = torch.stack([torch.autograd.grad(y[:, k].sum(), u_e[layer], retain_graph=True)[0] for k in range(SIZES[-1])], 1)
+        expected = chain * torch.sigmoid(opened.u_i[layer]).unsqueeze(1)
         torch.testing.assert_close(q, expected / expected.flatten(1).norm(dim=1)[:, None, None])
 
 

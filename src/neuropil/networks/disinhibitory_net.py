@@ -55,7 +55,8 @@ class DisinhibitoryNet(nn.Module):
         r = x
         for w, b in zip(self._hidden(), self.biases, strict=True):
             r = softplus(_settle(_drive(r, w, b)))
-        return r @ self.weights[-1].mT
+        y: Tensor = r @ self.weights[-1].mT
+        return y
 
     @torch.no_grad()
     def rest(self, x: Tensor) -> Rest:
@@ -69,8 +70,8 @@ class DisinhibitoryNet(nn.Module):
         return self._at(x, u_e, silent, [torch.zeros_like(u) for u in u_e], None)
 
     @torch.no_grad()
-    def controlled(self, x: Tensor, target: Tensor, feedback: Sequence[Tensor], start: Rest, *, iterations: int = 30) -> Rest:
-        """Where the closed loop rests: ``target`` [..., B, K], shares of the classes; ``feedback``: ``Q`` of each hidden layer [..., B, N, K].
+    def controlled(self, x: Tensor, target: Tensor, feedback: Sequence[Tensor], start: Rest, *, iterations: int = 12) -> Rest:
+        """Where the closed loop rests: ``target`` [..., B, K], shares of the classes; ``feedback``: ``Q`` of each hidden layer [..., B, K, N].
 
         From ``start``, the open loop's rest, each iteration is a Newton step of every layer and a damped step of the control, small enough for the gain of the whole loop.
         """
@@ -92,24 +93,24 @@ class DisinhibitoryNet(nn.Module):
 
     @torch.no_grad()
     def jacobians(self, rest: Rest) -> list[Tensor]:
-        """How the output at rest moves with the summed input of each hidden cell, the loops of cell and interneuron included: ``dy_k / da_n``, a tensor [..., B, N, K] a layer."""
+        """How the output at rest moves with the summed input of each hidden cell, the loops of cell and interneuron included: ``dy_k / da_n``, a tensor [..., B, K, N] a layer."""
         own = [_slopes(u_e, u_i) for u_e, u_i in zip(rest.u_e, rest.u_i, strict=True)]
         return self._back([e / (1 + e * i) for e, i in own])
 
     @torch.no_grad()
     def authors_feedback(self, rest: Rest) -> list[Tensor]:
-        """``Q`` of each hidden layer as the authors set it, [..., B, N, K]: scaled to a Euclidean norm of 1 for each item.
+        """``Q`` of each hidden layer as the authors set it, [..., B, K, N]: scaled to a Euclidean norm of 1 for each item.
 
         Equation: ``Q_l = phi'(u_i) (d phi(u_e) chain from layer l to the output)``, in which cells do not feel their interneurons.
         """
         own = [_slopes(u_e, u_i) for u_e, u_i in zip(rest.u_e, rest.u_i, strict=True)]
-        made = [j * i.unsqueeze(-1) for j, (_, i) in zip(self._back([e for e, _ in own]), own, strict=True)]
+        made = [j * i.unsqueeze(-2) for j, (_, i) in zip(self._back([e for e, _ in own]), own, strict=True)]
         return [q / q.flatten(-2).norm(dim=-1)[..., None, None] for q in made]
 
     @torch.no_grad()
     def gradient_feedback(self, rest: Rest) -> list[Tensor]:
-        """``Q`` of each hidden layer for which the rule, under weak feedback, is backpropagation exactly: ``(dy / da) / phi'(u_e)``, [..., B, N, K]."""
-        return [j / torch.sigmoid(u_e).unsqueeze(-1) for j, u_e in zip(self.jacobians(rest), rest.u_e, strict=True)]
+        """``Q`` of each hidden layer for which the rule, under weak feedback, is backpropagation exactly: ``(dy / da) / phi'(u_e)``, [..., B, K, N]."""
+        return [j / torch.sigmoid(u_e).unsqueeze(-2) for j, u_e in zip(self.jacobians(rest), rest.u_e, strict=True)]
 
     @torch.no_grad()
     def run(
@@ -136,11 +137,12 @@ class DisinhibitoryNet(nn.Module):
         return list(self.weights)[:-1]
 
     def _back(self, slopes: Sequence[Tensor]) -> list[Tensor]:
-        """The product of weights and slopes from each hidden layer to the output, [..., B, N, K]."""
+        """The product of weights and slopes from each hidden layer to the output, [..., B, K, N]."""
         weights = list(self.weights)
-        made = [weights[-1].mT.unsqueeze(-3) * slopes[-1].unsqueeze(-1)]
+        made = [weights[-1].unsqueeze(-3) * slopes[-1].unsqueeze(-2)]
         for w, slope in zip(weights[-2:0:-1], slopes[-2::-1], strict=True):
-            made.insert(0, (w.mT.unsqueeze(-3) @ made[0]) * slope.unsqueeze(-1))
+            later = made[0].flatten(-3, -2) @ w
+            made.insert(0, later.unflatten(-2, made[0].shape[-3:-1]) * slope.unsqueeze(-2))
         return made
 
     def _at(self, x: Tensor, u_e: list[Tensor], c: Tensor, heard: Sequence[Tensor], target: Tensor | None) -> Rest:
@@ -160,7 +162,7 @@ def _drive(r: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _heard(q: Tensor, c: Tensor) -> Tensor:
-    return (q @ c.unsqueeze(-1)).squeeze(-1)
+    return (c.unsqueeze(-2) @ q).squeeze(-2)
 
 
 def _slopes(u_e: Tensor, u_i: Tensor) -> tuple[Tensor, Tensor]:
