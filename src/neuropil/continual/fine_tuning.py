@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from neuropil.continual.strategy import STRATEGIES, Strategy
 
 
@@ -10,6 +13,6 @@ class FineTuning(Strategy):
     """Plain gradient descent on whatever comes: ``theta <- optimizer(theta, dL / dtheta)``. Source: mccloskey1989."""
 
 
-def plain(strategy: Strategy) -> FineTuning:
-    """What a strategy is when it is switched off: fine-tuning by the same optimiser on the same loss."""
-    return FineTuning(strategy.optimizer, strategy.loss)
+def plain(strategy: Strategy) -> Callable[..., Any]:
+    """What a strategy does when it is switched off: the steps of fine-tuning by the same optimiser on the same loss."""
+    return FineTuning(strategy.optimizer, strategy.loss).step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -62,9 +63,10 @@ class LwF(Strategy):
             return loss, said | {"distillation": torch.zeros((), device=target.device)}
         teacher = state["teacher"]
         if len(inputs) == 2:
-            if not hasattr(model, "every"):
+            every: Callable[[Tensor], Tensor] | None = getattr(model, "every", None)
+            if every is None:
                 raise ValueError(f"LwF asks old heads and this {type(model).__name__} has no every(x); use MultiHead.")
-            outputs = model.every(inputs[0])
+            outputs = every(inputs[0])
             loss = self.loss(outputs[torch.arange(len(target)), inputs[1]], target)
             with torch.no_grad():
                 before = teacher.every(inputs[0])
