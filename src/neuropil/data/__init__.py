@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
     from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
+    from neuropil.data.paired_digits import Views, pair_by_class, spoken_views, written_views
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
     from neuropil.data.speech import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
     from neuropil.data.streams import LabelSwapStream
@@ -41,6 +42,7 @@ __all__ = [
     "Status",
     "Task",
     "TaskStream",
+    "Views",
     "colour_distortion",
     "content_digest",
     "corrupt",
@@ -61,6 +63,7 @@ __all__ = [
     "move_active",
     "names",
     "packaged",
+    "pair_by_class",
     "pair_up",
     "pool",
     "random_resized_crop",
@@ -68,10 +71,12 @@ __all__ = [
     "space_time_patches",
     "sparse_patterns",
     "spoken_digits",
+    "spoken_views",
     "status",
     "tetromino_scenes",
     "tetromino_shapes",
     "whiten",
+    "written_views",
 ]
 
 _WHERE = {
@@ -81,6 +86,7 @@ _WHERE = {
     "corruptions": ("STRENGTHS", "corrupt"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "motion": ("MotionMovies", "cosines", "glimpses", "gradient_events", "space_time_patches", "whiten"),
+    "paired_digits": ("Views", "pair_by_class", "spoken_views", "written_views"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
