@@ -15,6 +15,7 @@ from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Me
 from neuropil.atlas.outcome import Outcome
 from neuropil.atlas.pages.panels import GREY, mean_curve, panels
 from neuropil.data import MotionMovies, load, space_time_patches, whiten
+from neuropil.data.content import Array
 from neuropil.growth import SparseMask, prune_global
 from neuropil.learning import Backprop, fit
 from neuropil.networks import HDSNN, most_evident
@@ -151,7 +152,7 @@ class Examples(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def grey(name: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+def grey(name: str) -> dict[str, Array]:
     """All pictures as grey tiles of 32 x 32, those to learn from and those to judge by: of photographs, by photograph."""
     data = load(name)
     if name == "photographs":
@@ -159,11 +160,12 @@ def grey(name: str) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     return {"train": _mean(data.train_images), "test": _mean(data.test_images)}
 
 
-def _mean(pictures: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    return pictures.mean(-1).astype(np.uint8)
+def _mean(pictures: Array) -> Array:
+    plane: Array = pictures.mean(-1).astype(np.uint8)
+    return plane
 
 
-def _tiles(picture: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _tiles(picture: Array) -> Array:
     plane = _mean(picture) if picture.ndim == 3 else picture
     rows, columns = (size // TILE for size in plane.shape)
     return plane[: rows * TILE, : columns * TILE].reshape(rows, TILE, columns, TILE).swapaxes(1, 2).reshape(-1, TILE, TILE)
