@@ -8,6 +8,7 @@ from pathlib import Path
 
 from neuropil.atlas.board.form import Assay, Board, nearest
 from neuropil.atlas.conduct.fingerprint import code_hash
+from neuropil.atlas.conduct.loading import writable
 from neuropil.atlas.conduct.modules import module_at
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE, results_folder
@@ -29,11 +30,7 @@ class BoardSource:
 
     def writable(self) -> Path:
         """Give that folder for writing; raise ``AtlasError`` for a board of an installed neuropil, whose results came with it."""
-        if PACKAGE in self.folder.parents:
-            raise AtlasError(
-                f"The board {self.name} belongs to an installed neuropil, whose results are read-only; explore it with --seeds 0:3, or work in a clone of the repository."
-            )
-        return self.folder
+        return writable(self.folder, f"The board {self.name}", "neuropil", "0:3")
 
     @property
     def code(self) -> str:

@@ -74,6 +74,16 @@ class Origin(Hashable, Protocol):
         ...
 
 
+def writable(folder: Path, what: str, package: str, seeds: str) -> Path:
+    """Give a folder of results for writing; raise ``AtlasError`` where it was installed with a package, by whose name ``what`` is explained."""
+    installed = [PACKAGE, *(Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))]
+    if any(place in folder.parents for place in installed):
+        raise AtlasError(
+            f"{what} belongs to an installed {package}, whose results are read-only; explore it with --seeds {seeds}, or work in a clone of the repository."
+        )
+    return folder
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a study is written: its file, and what it is called before it is loaded. Cheap; loads nothing."""
@@ -100,11 +110,7 @@ class Source:
 
     def writable(self) -> Path:
         """Give that folder for writing; raise ``AtlasError`` for a study that was installed, whose results came with it."""
-        if PACKAGE in self.folder.parents or any(Path(sysconfig.get_path(kind)) in self.folder.parents for kind in ("purelib", "platlib")):
-            raise AtlasError(
-                f"{self.slug} belongs to an installed {self.package.name if self.package else 'neuropil'}, whose results are read-only; explore it with --seeds 0:10, or work in a clone of the repository."
-            )
-        return self.folder
+        return writable(self.folder, self.slug, self.package.name if self.package else "neuropil", "0:10")
 
     @property
     def code(self) -> str:
