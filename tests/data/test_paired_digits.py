@@ -29,8 +29,9 @@ def test_images_are_standardised_by_the_training_images():
 
 
 @pytest.mark.skipif(status("fsdd").where == "not here", reason="fsdd is not on this machine")
-def test_sounds_have_six_speakers_and_every_feature_mean_0_and_variance_1():
-    sounds = spoken_views(channels=4, bins=3)
-    assert sounds.x.shape == (3000, 12)
-    assert sounds.source.bincount().tolist() == [500] * 6
-    torch.testing.assert_close(sounds.x.std(0), torch.ones(12), rtol=1e-3, atol=0)
+def test_sounds_are_split_by_takes_and_standardised_by_those_to_train_on():
+    train, validation, test = spoken_views(channels=4, bins=3)
+    assert [len(part.x) for part in (train, validation, test)] == [2400, 300, 300]
+    assert train.x.shape[1] == 12
+    assert test.label.bincount().tolist() == [30] * 10
+    torch.testing.assert_close(train.x.std(0), torch.ones(12), rtol=1e-3, atol=0)

@@ -75,7 +75,7 @@ def test_the_best_that_is_cheap_enough(most, expected):
     assert mcc.best_within(found, most) == expected
 
 
-def test_who_is_heard_in_the_test_was_never_heard_and_pairs_are_of_one_digit():
+def test_parts_are_disjoint_and_pairs_are_of_one_digit():
     task = mcc.task(SMOKE, Seed(1001))
     assert [len(part[2]) for part in task] == [600, 400, 797]
     (sounds, images), *_ = mcc.split_views(SMOKE, Seed(1001))
