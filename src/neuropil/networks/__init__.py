@@ -7,6 +7,7 @@ from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
 from neuropil.networks.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
 from neuropil.networks.hd_snn import HDSNN, most_evident
+from neuropil.networks.izhikevich_reservoir import izhikevich_reservoir, synaptic_traces
 from neuropil.networks.josephson_circuit import JosephsonCircuit
 from neuropil.networks.kuramoto_layer import KuramotoLayer
 from neuropil.networks.liquid import Liquid, lattice_wiring
@@ -37,7 +38,9 @@ __all__ = [
     "Transformer",
     "adapt_gains",
     "coding_loss",
+    "izhikevich_reservoir",
     "lattice_wiring",
     "most_evident",
     "settle_inhibition",
+    "synaptic_traces",
 ]
