@@ -15,6 +15,7 @@ from neuropil.networks.mlp import MLP
 from neuropil.networks.multi_head import MultiHead
 from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
+from neuropil.networks.sensory_set import SensorySet, SensoryState
 from neuropil.networks.settle import settle_inhibition
 from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
@@ -34,6 +35,8 @@ __all__ = [
     "MultiHead",
     "OscillatorReadout",
     "Reservoir",
+    "SensorySet",
+    "SensoryState",
     "SpikingNet",
     "Transformer",
     "adapt_gains",
