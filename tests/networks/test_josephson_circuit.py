@@ -115,3 +115,74 @@ def test_cold_and_off_are_the_same_and_heat_is_not():
 def test_refusals(settings, words):
     with pytest.raises(ValueError, match=words):
         JosephsonCircuit(2, **settings)
+
+
+def test_a_transformer_has_the_closed_form_of_two_coils_and_what_one_does_the_other_suffers():
+    one, other, k = 2e-11, 3e-11, 0.6
+    m = -k * (one * other) ** 0.5
+    circuit = made(2, inductors=[(0, None, one), (1, None, other)], mutual=[(0, 1, m)])
+    expected = torch.tensor([[other, -m], [-m, one]], dtype=torch.float64) / (one * other - m * m) * FLUX_QUANTUM / (2 * torch.pi)
+    torch.testing.assert_close(circuit.stiffness, expected)
+    net = made(5, inductors=[(0, 1, one), (1, 2, other), (3, 4, one), (4, None, other)], mutual=[(0, 2, m), (1, 3, 0.4 * m)])
+    torch.testing.assert_close(net.stiffness, net.stiffness.mT)
+    assert net.stiffness[0, 3] * net.stiffness[3, 0] > 0
+    assert (torch.linalg.eigvalsh(net.stiffness) > -1e-9 * net.stiffness.abs().max()).all()
+
+
+def test_a_circuit_with_transformers_follows_an_ode_solver():
+    dt, coils = 5e-15, [(0, 1, 1e-11), (1, None, 3e-11), (2, None, 2e-11), (2, 3, 1e-11)]
+    m = 0.7 * (3e-11 * 2e-11) ** 0.5
+    circuit, x = made(4, inductors=coils, mutual=[(1, 2, m)], dt=dt), pulsed(4, 10000, dt)
+    v, s = circuit(x)
+    inductance = np.diag([1e-11, 3e-11, 2e-11, 1e-11])
+    inductance[1, 2] = inductance[2, 1] = m
+    ends = np.array([[1, -1, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, -1]])
+    c, r = circuit.capacitance.numpy(), circuit.resistance.numpy()
+
+    def flow(t, y):
+        phase, volts = y[:4], y[4:]
+        through = np.linalg.solve(inductance, FLUX_QUANTUM / (2 * np.pi) * ends @ phase)
+        current = 0.7 * IC - volts / r - IC * np.sin(phase) - ends.T @ through
+        current[0] += 0.9 * IC * (np.sin(np.pi * (t / PS - 20) / 4) if 20 < t / PS < 24 else 0.0)
+        return np.concatenate([volts * 2 * np.pi / FLUX_QUANTUM, current / c])
+
+    at = dt * np.array([2000, 4400, 4800, 5200, 10000])
+    flowed = solve_ivp(flow, (0, at[-1]), np.zeros(8), t_eval=at, rtol=1e-9, atol=1e-12, max_step=1e-13)
+    for moment, end in zip((2000, 4400, 4800, 5200, 10000), flowed.y.T, strict=True):
+        np.testing.assert_allclose(v[moment - 1].numpy(), end[4:], atol=2e-5)
+    np.testing.assert_allclose(s.phase.numpy(), flowed.y[:4, -1], atol=2e-3)
+    assert s.phase[1] > np.pi
+
+
+def test_variants_side_by_side_are_each_circuit_alone_and_a_transient_ends_where_the_sequence_does():
+    critical, henries = IC * torch.tensor([[1.0, 1.2, 0.9], [0.8, 1.0, 1.1]], dtype=torch.float64), [1e-11, 2e-11]
+    both = JosephsonCircuit(
+        3,
+        critical=critical[:, None],
+        inductors=[(0, 1, torch.tensor(henries, dtype=torch.float64)), (1, 2, 1e-11), (2, None, 4e-11)],
+        mutual=[(0, 2, torch.tensor([5e-12, -5e-12], dtype=torch.float64))],
+    )
+    x = pulsed(3, 1500, 2e-14)
+    v, last = both(x[:, None, None].expand(1500, 2, 1, 3))
+    for k, sign in enumerate((1, -1)):
+        coils = [(0, 1, henries[k]), (1, 2, 1e-11), (2, None, 4e-11)]
+        alone = JosephsonCircuit(3, critical=critical[k], inductors=coils, mutual=[(0, 2, sign * 5e-12)])
+        torch.testing.assert_close(v[:, k, 0], alone(x)[0])
+    ended = both.transient(lambda t: x[round(t / 2e-14)].expand(2, 1, 3), 1500)
+    torch.testing.assert_close(ended.phase, last.phase)
+    cold = both.transient(lambda t: x[round(t / 2e-14)].expand(2, 1, 3), 500)
+    warm = both.transient(lambda t: x[round(t / 2e-14)].expand(2, 1, 3), 500, generator=torch.Generator().manual_seed(0))
+    assert (cold.phase != warm.phase).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"inductors": [(0, None, 1e-11)], "mutual": [(0, 0, 1e-12)]}, "between two of 1 inductors"),
+        ({"inductors": [(0, None, 1e-11), (1, None, 1e-11)], "mutual": [(0, 1, 2e-11)]}, "negative energy"),
+        ({"critical": torch.ones(2, 2)}, r"shape \[2, 2\] was given"),
+    ],
+)
+def test_transformers_that_cannot_be(settings, words):
+    with pytest.raises(ValueError, match=words):
+        JosephsonCircuit(2, **settings)

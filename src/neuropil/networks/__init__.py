@@ -5,6 +5,7 @@ from neuropil.networks.batch_norm_conv_net import BatchNormConvNet
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
+from neuropil.networks.flux_netlist import FluxNetlist
 from neuropil.networks.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
 from neuropil.networks.hd_snn import HDSNN, most_evident
 from neuropil.networks.izhikevich_reservoir import izhikevich_reservoir, synaptic_traces
@@ -28,6 +29,7 @@ __all__ = [
     "BatchNormMLP",
     "ConvNet",
     "DisinhibitoryNet",
+    "FluxNetlist",
     "GainModulatedCircuit",
     "JosephsonCircuit",
     "KuramotoLayer",
