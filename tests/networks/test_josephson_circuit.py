@@ -164,10 +164,10 @@ def test_variants_side_by_side_are_each_circuit_alone_and_a_transient_ends_where
     )
     x = pulsed(3, 1500, 2e-14)
     v, last = both(x[:, None, None].expand(1500, 2, 1, 3))
-    for k, sign in enumerate((1, -1)):
-        coils = [(0, 1, henries[k]), (1, 2, 1e-11), (2, None, 4e-11)]
-        alone = JosephsonCircuit(3, critical=critical[k], inductors=coils, mutual=[(0, 2, sign * 5e-12)])
-        torch.testing.assert_close(v[:, k, 0], alone(x)[0])
+    for which, sign in enumerate((1, -1)):
+        coils = [(0, 1, henries[which]), (1, 2, 1e-11), (2, None, 4e-11)]
+        alone = JosephsonCircuit(3, critical=critical[which], inductors=coils, mutual=[(0, 2, sign * 5e-12)])
+        torch.testing.assert_close(v[:, which, 0], alone(x)[0])
     ended = both.transient(lambda t: x[round(t / 2e-14)].expand(2, 1, 3), 1500)
     torch.testing.assert_close(ended.phase, last.phase)
     cold = both.transient(lambda t: x[round(t / 2e-14)].expand(2, 1, 3), 500)
