@@ -81,6 +81,14 @@ def test_arms_report_what_their_contrasts_need():
     assert found["held"]["depression_cv"] < 1e-6 < found["nalsm"]["depression_cv"]
 
 
+def test_off_runs_the_astrocyte_at_strength_0():
+    off, held = lsm.respond("nalsm", SMOKE, Seed(1000), 3, 0.0), lsm.respond("held", SMOKE, Seed(1000), 3)
+    assert off is not held
+    assert (off.counts == held.counts).all()
+    weak = lsm.respond("nalsm", SMOKE, Seed(1000), 3, 0.1)
+    assert weak.depression.std() > 1e-4 + held.depression.std()
+
+
 def test_off_is_the_control_and_the_seed_decides_everything():
     off, held = compute("off", 1004), compute("held", 1004)
     for name, value in held.items():
