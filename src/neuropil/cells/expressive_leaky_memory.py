@@ -93,7 +93,7 @@ class ExpressiveLeakyMemory(Cell):
         """One moment: ``x`` [..., N] -> ``y`` [..., memory or outputs]."""
         s = self.ready(x, s)
         trace = self.decay_synapse() * s.trace + self.branch_input(x)
-        memory = self._write(self._drive(trace), s.memory, self.decay())
+        memory = _write(self._drive(trace), s.memory, *self._dendrites())
         return self._said(memory), self.State(trace, memory)
 
     def forward(self, x: Tensor, s: Any = None, **along: Tensor | None) -> tuple[Tensor, State]:
@@ -103,12 +103,12 @@ class ExpressiveLeakyMemory(Cell):
             return found
         self._check_input(x, "[T, ..., N], time first", 2)
         trace, memory = self.ready(x[0], s)
-        traces, memories, decay, forgets = [], [], self.decay(), self.decay_synapse()
+        traces, memories, forgets, dendrites = [], [], self.decay_synapse(), self._dendrites()
         for moment in self.branch_input(x).unbind():
             trace = forgets * trace + moment
             traces.append(trace)
         for drive in self._drive(torch.stack(traces)).unbind():
-            memory = self._write(drive, memory, decay)
+            memory = _write(drive, memory, *dendrites)
             memories.append(memory)
         return self._said(torch.stack(memories)), self.State(trace, memory)
 
@@ -121,14 +121,20 @@ class ExpressiveLeakyMemory(Cell):
         drive: Tensor = nn.functional.linear(trace, self.integrate.weight[:, : self.branches], self.integrate.bias)
         return drive
 
-    def _write(self, drive: Tensor, memory: Tensor, decay: Tensor) -> Tensor:
-        kept = decay * memory
-        hidden = torch.relu(drive + kept @ self.integrate.weight[:, self.branches :].mT)
-        return kept + (self.scale * 1.7159) * (1 - decay) * torch.tanh(self.propose(hidden) * (2 / 3))
+    def _dendrites(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What is the same at every moment: U of the memories, V and c in units of the tanh, d, and how far a proposal moves a memory."""
+        decay, among = self.decay(), self.integrate.weight[:, self.branches :].mT
+        return among, self.propose.weight.mT * (2 / 3), self.propose.bias * (2 / 3), decay, (self.scale * 1.7159) * (1 - decay)
 
     def _said(self, memory: Tensor) -> Tensor:
         said: Tensor = memory if self.read is None else self.read(memory)
         return said
+
+
+def _write(drive: Tensor, memory: Tensor, among: Tensor, proposing: Tensor, bias: Tensor, decay: Tensor, reach: Tensor) -> Tensor:
+    kept = decay * memory
+    hidden = torch.relu(drive + kept @ among)
+    return torch.addcmul(kept, reach, torch.tanh(hidden @ proposing + bias))
 
 
 def _whole(name: str, given: int | None, default: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,21 +26,27 @@ def learn_from_draws(
 ) -> list[float]:
     """Take ``steps`` steps of Adam on ``loss(model(*inputs), target)`` with ``(*inputs, target) = draw(step)``; give the loss of each, a mean over replicas.
 
-    The rate rises by a cosine to ``rate`` in the first ``warm_up`` of the steps and falls to almost nothing by the last (one cycle, smith2019); gradients no longer than ``max_norm``. ``Replicas``
+    The rate rises by a cosine to ``rate`` in the first ``warm_up`` of the steps and falls by another towards 0 (``one_cycle``, smith2019); gradients no longer than ``max_norm``. ``Replicas``
     learn all at once from batches [R, ...]. What is random is in ``draw``, so a run is repeated by drawing the same. For data that stay the same, and runs to be resumed, take ``fit``.
-    Raises ``ValueError`` for fewer than two steps, a ``warm_up`` outside 0 to 1, and what ``Backprop`` raises.
+    Raises ``ValueError`` for no step, a ``warm_up`` outside 0 to 1, and what ``Backprop`` raises.
     """
-    if steps < 2 or not 0 < warm_up < 1:
-        raise ValueError(f"Learning takes two steps or more and warm_up between 0 and 1, {steps} and {warm_up} were given.")
+    if steps < 1 or not 0 <= warm_up < 1:
+        raise ValueError(f"Learning takes one step or more and warm_up from 0 to below 1, {steps} and {warm_up} were given.")
     rule = Backprop(lambda parameters: torch.optim.Adam(parameters, lr=rate), loss, max_norm=max_norm)
     optimizer = rule.init(model)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=warm_up)
+    cycle = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step, steps, warm_up))
     losses = []
     with Bar(steps, "learning", show=progress) as bar:
         for step in range(steps):
             _, metrics = rule.step(model, tuple(draw(step)), optimizer)
-            if step + 1 < steps:
-                cycle.step()
+            cycle.step()
             losses.append(float(metrics["loss"].mean()))
             bar.advance()
     return losses
+
+
+def one_cycle(step: int, steps: int, warm_up: float = 0.2) -> float:
+    """Give the share of the highest rate at a step from 0: up by a cosine until ``warm_up`` of the steps have been taken, then down to 0 at ``steps``. Source: smith2019."""
+    turn = warm_up * steps
+    way = (step + 1) / turn if step + 1 < turn else (steps - step) / (steps - max(turn - 1, 0.0))
+    return 0.5 - 0.5 * math.cos(math.pi * min(1.0, way))
