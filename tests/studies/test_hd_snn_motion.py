@@ -75,6 +75,13 @@ def test_a_collapsed_layer_hears_the_sum_of_what_the_whole_hears():
     assert torch.equal(hd.hears(arm("compact"), patches), patches[:, :, :4, 2:5, 2:5])
 
 
+def test_a_collapsed_layer_keeps_all_places_whatever_prior_tuning_chose():
+    for prior in (0, 1):
+        weight = hd.learned(hd.frozen(arm("collapsed", prior=prior)), hd.frozen(SMOKE), Seed(1000))[0].synapse.weight
+        assert (weight.abs() > 1e-4).double().mean() > 0.95
+    assert (layer("full", prior=1).synapse.weight[:, :, 0].abs() > 1e-4).double().mean() < 0.1
+
+
 def test_lesions_reverse_and_cut():
     net = layer("pruned")
     weight = net.synapse.weight.detach()
