@@ -17,6 +17,7 @@ from neuropil.learning.forward_forward import (
     goodness_predict,
     goodness_scores,
 )
+from neuropil.learning.modulated_fusion import ModulatedFusion
 from neuropil.learning.neuromodulated_hebb import NeuromodulatedHebb, fit_of_filters, patches
 from neuropil.learning.progress import Bar, progress
 from neuropil.learning.recursive_least_squares import RecursiveLeastSquares
@@ -37,6 +38,7 @@ __all__ = [
     "ForwardForwardState",
     "History",
     "LabelStrip",
+    "ModulatedFusion",
     "NeuromodulatedHebb",
     "ReLinear",
     "RecursiveLeastSquares",

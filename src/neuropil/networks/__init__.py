@@ -6,6 +6,7 @@ from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
 from neuropil.networks.flux_netlist import FluxNetlist
+from neuropil.networks.fusion_net import FusionNet
 from neuropil.networks.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
 from neuropil.networks.hd_snn import HDSNN, most_evident
 from neuropil.networks.izhikevich_reservoir import izhikevich_reservoir, synaptic_traces
@@ -30,6 +31,7 @@ __all__ = [
     "ConvNet",
     "DisinhibitoryNet",
     "FluxNetlist",
+    "FusionNet",
     "GainModulatedCircuit",
     "JosephsonCircuit",
     "KuramotoLayer",

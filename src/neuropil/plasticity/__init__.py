@@ -9,6 +9,7 @@ from neuropil.plasticity.homeostatic_learning_rate import (
     lookahead,
 )
 from neuropil.plasticity.inhibitory_homeostasis import InhibitoryHomeostasis
+from neuropil.plasticity.inverse_effectiveness import InverseEffectiveness, effectiveness
 from neuropil.plasticity.neuromodulator import Neuromodulator
 from neuropil.plasticity.oja import Oja
 from neuropil.plasticity.soft_hebb import SoftHebb, compete, soft_hebb, turn
@@ -22,12 +23,14 @@ __all__ = [
     "HomeostaticLearningRate",
     "HomeostaticState",
     "InhibitoryHomeostasis",
+    "InverseEffectiveness",
     "Neuromodulator",
     "Oja",
     "SoftHebb",
     "ThreeFactorHebb",
     "after_update",
     "compete",
+    "effectiveness",
     "inhibition_threshold",
     "lookahead",
     "soft_hebb",
