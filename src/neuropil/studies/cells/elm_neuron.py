@@ -314,10 +314,8 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
     for net in nets if arm.get("lesion") else ():
         net.cell.decay.log_tau.fill_(float(net.cell.decay.log_tau.mean()))
     folds = [fold for task in tasks for fold in task.folds]
-    unheard, known, trained = (
-        ask(nets, tasks, [which(fold) for fold in folds], seeds)
-        for which in (lambda fold: fold.unheard, lambda fold: fold.known, lambda fold: fold.train[:READ])
-    )
+    asked = ([fold.unheard for fold in folds], [fold.known for fold in folds], [fold.train[:READ] for fold in folds])
+    unheard, known, trained = (ask(nets, tasks, clips, seeds) for clips in asked)
     outcomes: list[Outcome] = []
     for k, task in enumerate(tasks):
         mine = slice(k * len(task.folds), (k + 1) * len(task.folds))
