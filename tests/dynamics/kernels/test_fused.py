@@ -20,7 +20,7 @@ from neuropil.observe import clamp, observe
 
 pytest.importorskip("numba", reason="Numba is not installed; pip install 'neuropil[fast]' runs these tests")
 ELEMENTWISE = [part for part in CELLS if part.make.update is not Cell.update]
-INEXACT = {"DisinhibitoryUnit", "EchoUnit", "EventUnit", "ExponentialIF", "Izhikevich", "LeakyRate"}
+INEXACT = {"AstrocyteLIF", "DisinhibitoryUnit", "EchoUnit", "EventUnit", "ExponentialIF", "Izhikevich", "LeakyRate"}
 """Their loops hold exp or tanh, whose last bit torch's vector library and the compiler's round apart."""
 
 
@@ -52,7 +52,8 @@ def test_every_cell_is_its_steps(part, dtype, store):
     cell = part.small().to(dtype).use(store=store)
     drive = {"ExponentialIF": 60.0, "Izhikevich": 30.0, "QuadraticIF": 20.0, "PLIF": 3.0, "CubaLIF": 2.0}.get(part.name, 0.6)
     outputs, inputs, own = both(cell, sequence(50, 2, 3, 4, drive=drive, dtype=dtype))
-    exact = {"rtol": 0, "atol": 0} if part.name not in INEXACT else {}
+    rounded = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {}  # a last bit grows over 50 moments
+    exact = {"rtol": 0, "atol": 0} if part.name not in INEXACT else rounded
     for steps, kernel in zip(*outputs, strict=True):
         torch.testing.assert_close(kernel, steps, **exact)
     for steps, kernel in zip(*inputs, strict=True):
