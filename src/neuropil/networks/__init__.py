@@ -19,6 +19,7 @@ from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.sensory_set import SensorySet, SensoryState
 from neuropil.networks.settle import settle_inhibition
+from neuropil.networks.spiking_legendre import SpikingLegendreMemoryUnit
 from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
 
@@ -41,6 +42,7 @@ __all__ = [
     "Reservoir",
     "SensorySet",
     "SensoryState",
+    "SpikingLegendreMemoryUnit",
     "SpikingNet",
     "Transformer",
     "adapt_gains",
