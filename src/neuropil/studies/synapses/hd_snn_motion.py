@@ -449,5 +449,6 @@ def kernels_figure(table: Table) -> Figure:
         largest = max(np.abs(values).max(), 1e-9)
         ax.imshow(values, cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto", extent=(-3.5, 3.5, len(values) - 0.5, -0.5))
         ax.set_title(f"{arm}, {side}", fontsize=9)
+        ax.set_yticks(range(0, len(values), max(1, len(values) // 6)))
         ax.set(xlabel="column", ylabel="delay, steps" if ax is axes[0] else "")
     return figure
