@@ -20,7 +20,8 @@ def test_weights_are_those_of_weighted_ridge_regression_in_closed_form(forgettin
     _, s = readout(x, target=target)
     kept = forgetting ** torch.arange(len(x) - 1, -1, -1, dtype=torch.float64)
     prior = forgetting ** len(x) / 50.0 * torch.eye(6, dtype=torch.float64)
-    gram = x.mT @ (kept[:, None] * x) + prior
+    drawn = 6 * (1 - forgetting) / 50.0 * torch.diag(kept.reshape(-1, 6).sum(0))
+    gram = x.mT @ (kept[:, None] * x) + prior + drawn
     expected = torch.linalg.solve(gram, x.mT @ (kept[:, None] * target) + prior @ begun.double().mT).mT
     torch.testing.assert_close(s.w, expected)
     torch.testing.assert_close(s.P, torch.linalg.inv(gram))
@@ -52,9 +53,9 @@ def test_what_is_not_seen_for_long_stays_bounded():
     x[:, 0] = 1
     with torch.no_grad():
         _, s = RecursiveLeastSquares(4, 1, forgetting=0.9, uncertainty=2.0)(x, target=torch.ones(5000, 1))
-    assert s.P.isfinite().all()
-    assert float(s.P.trace()) == pytest.approx(8, rel=1e-4)
-    assert float(s.w[0, 0]) == pytest.approx(1, abs=1e-4)
+    assert s.P[1:, 1:].diagonal().min() > 1.5
+    assert s.P[1:, 1:].diagonal().max() < 3
+    assert float(s.w[0, 0]) == pytest.approx(1, abs=0.1)
 
 
 def test_separate_streams_learn_separately():
