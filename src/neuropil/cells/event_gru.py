@@ -17,14 +17,14 @@ def _gru(off: EventGRU) -> Callable[[Tensor], Tensor]:
     """What is left without threshold and reset: torch's gated recurrent unit."""
     neurons = off.neurons
     gru = nn.GRU(off.size or 1, neurons).to(off.weight)
-    order = torch.arange(3 * neurons).roll(-neurons)  # theirs: reset, update, candidate
-    order = torch.cat((order[:neurons], torch.arange(neurons), torch.arange(2 * neurons, 3 * neurons)))
+    update, reset, candidate = torch.arange(3 * neurons).chunk(3)
+    order, theirs = torch.cat((reset, update, candidate)), dict(gru.named_parameters())
     with torch.no_grad():
-        gru.weight_ih_l0.copy_(off.weight[order])
-        gru.weight_hh_l0.copy_(off.recurrent[order])
-        gru.bias_ih_l0.copy_(off.bias[order])
-        gru.bias_hh_l0.zero_()
-        gru.bias_hh_l0[2 * neurons :] = off.recurrent_bias
+        theirs["weight_ih_l0"].copy_(off.weight[order])
+        theirs["weight_hh_l0"].copy_(off.recurrent[order])
+        theirs["bias_ih_l0"].copy_(off.bias[order])
+        theirs["bias_hh_l0"].zero_()
+        theirs["bias_hh_l0"][2 * neurons :] = off.recurrent_bias
     return lambda x: gru(x.reshape(len(x), -1, x.shape[-1]))[0].reshape(*x.shape[:-1], neurons)
 
 
