@@ -89,10 +89,13 @@ def test_one_item_alone_is_its_own_mean_and_the_tangent_is_exact_there():
         torch.testing.assert_close(linear[p], exact[p], rtol=1e-3, atol=0)
 
 
-def test_slope_0_is_a_constant_threshold_and_another_rule():
+def test_a_constant_threshold_is_slope_0():
     net, batch = built(), given()
     opened = net.rest(batch[0])
-    made, _ = rule("linear", silent, slope=0.0).updates(net, batch)
+    made, _ = rule("constant", silent).updates(net, batch)
+    flat, _ = rule("linear", silent, slope=0.0).updates(net, batch)
+    for p in net.parameters():
+        torch.testing.assert_close(flat[p], made[p])
     rate = nn.functional.softplus(opened.u_e[0])
     theta = torch.log(torch.expm1(nn.functional.softplus(rate).mean(0)))
     torch.testing.assert_close(made[net.biases[0]], ((rate - theta) * torch.sigmoid(opened.u_e[0])).mean(0))
@@ -131,7 +134,7 @@ def test_backprop_teaches_the_same_net():
 
 
 def test_what_it_cannot_use_is_refused():
-    with pytest.raises(ValueError, match="threshold is one of linear, exact, before"):
+    with pytest.raises(ValueError, match="threshold is one of linear, constant, exact, before"):
         rule("none")
     with pytest.raises(ValueError, match="hidden_rate is 0 or more"):
         rule(hidden_rate=-1.0)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from neuropil.learning.replicas import Replicas
-from neuropil.plasticity.disinhibitory_hebb import inhibition_threshold
+from neuropil.plasticity.disinhibitory_hebb import inhibition_threshold, inverse_softplus
 
-Threshold = Literal["linear", "exact", "before"]
+Threshold = Literal["linear", "constant", "exact", "before"]
 Feedback = Callable[[Any, Any], Sequence[Tensor]]
 
 
@@ -36,7 +36,7 @@ class DisinhibitoryLearning:
 
     Equation: in the closed loop at rest, with rates ``r = phi(u_e)`` and inhibition ``phi(u_i)`` of each cell, hidden layer l learns ``dW_l = < (r - theta) phi'(u_e) r_(l-1)^T >``, the bias the same without ``r_(l-1)``, the readout ``< c r^T >``: means
     over the batch, handed to ``optimizer`` as if they were minus a gradient. At rest ``r - u_i = Q_l c``, so that ``threshold="exact"``, ``theta = u_i = phi^-1(phi(u_i))``, learns from the feedback itself. ``"linear"``, the plausible rule:
-    ``theta = inhibition_threshold(phi(u_i), mean)``, ``mean`` each cell's inhibition in the open loop, a mean over the batch; ``slope`` 0 makes it a constant of the cell. ``"before"``: ``theta`` is the cell's own rate in the open loop (two phases).
+    ``theta = inhibition_threshold(phi(u_i), mean)``, ``mean`` each cell's inhibition in the open loop, a mean over the batch; ``slope`` below 1 makes less of it. ``"constant"``: ``theta = phi^-1(mean)``, which knows the cell but not the item, as ``slope`` 0. ``"before"``: ``theta`` is the cell's own rate in the open loop (two phases).
 
     ``feedback(net, rest)`` gives ``Q`` of each hidden layer, ``DisinhibitoryNet.authors_feedback`` for example; ``hidden_rate``: rate of hidden layers as a share of the optimiser's. Batches are ``(x, target)``, ``target`` [B, K]: shares of the
     classes. ``Replicas`` learn all at once. Metrics: ``loss``, cross-entropy of the open loop, and ``settled``, the share of items whose loop is within 1e-3 of rest. Raises ``ValueError`` for another threshold and a ``hidden_rate`` below 0.
@@ -105,6 +105,8 @@ class DisinhibitoryLearning:
         if self.threshold == "exact":
             return u_i
         mean = softplus(before).mean(-2, keepdim=True)
+        if self.threshold == "constant":
+            return inverse_softplus(mean)
         return inhibition_threshold(softplus(u_i), mean, slope=self.slope)
 
 
