@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neuropil.data.corruptions import STRENGTHS, corrupt
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
+    from neuropil.data.keyed_recall import KeyedRecall
     from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
     from neuropil.data.paired_digits import Views, pair_by_class, spoken_views, written_views
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
@@ -31,6 +32,7 @@ __all__ = [
     "DigitSums",
     "FewShotBatch",
     "FewShotSequences",
+    "KeyedRecall",
     "LabelSwapStream",
     "LagPatterns",
     "MotionMovies",
@@ -90,6 +92,7 @@ _WHERE = {
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
+    "keyed_recall": ("KeyedRecall",),
     "streams": ("LabelSwapStream",),
     "task_streams": ("PermutedStream", "RotatedStream", "Setting", "SplitStream", "Task", "TaskStream"),
     "tasks": ("LagPatterns",),
