@@ -12,6 +12,7 @@ from neuropil.networks.hd_snn import HDSNN, most_evident
 from neuropil.networks.izhikevich_reservoir import izhikevich_reservoir, synaptic_traces
 from neuropil.networks.josephson_circuit import JosephsonCircuit
 from neuropil.networks.kuramoto_layer import KuramotoLayer
+from neuropil.networks.legendre import LegendreMemoryUnit
 from neuropil.networks.liquid import Liquid, lattice_wiring
 from neuropil.networks.mlp import MLP
 from neuropil.networks.multi_head import MultiHead
@@ -36,6 +37,7 @@ __all__ = [
     "GainModulatedCircuit",
     "JosephsonCircuit",
     "KuramotoLayer",
+    "LegendreMemoryUnit",
     "Liquid",
     "MultiHead",
     "OscillatorReadout",

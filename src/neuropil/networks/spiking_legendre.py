@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neuropil.cells import legendre_matrices
 from neuropil.dynamics import Arctan, Cell, Surrogate
+from neuropil.networks.legendre import check_sizes, lecun_uniform, xavier_normal
 
 
 class Population(NamedTuple):
@@ -60,18 +61,16 @@ class SpikingLegendreMemoryUnit(Cell):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(size)
-        for name, given in (("size", size), ("memory", memory), ("hidden", hidden)):
-            if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-                raise ValueError(f"{name} of a SpikingLegendreMemoryUnit is a whole number, 1 or more, {given!r} was given.")
+        check_sizes(type(self).__name__, size=size, memory=memory, hidden=hidden)
         if not (0 < beta < 1 and threshold > 0):
             raise ValueError(f"beta lies between 0 and 1 and threshold is above 0, {beta!r} and {threshold!r} were given.")
         self.memory, self.order, self.hidden, self.signed, self.out_size = memory, order, hidden, signed, hidden
         A, B = matrices(order, theta)
         self.A, self.B = nn.Buffer(A.float()), nn.Buffer(B.float())
         states = memory * order
-        self.encode_input, self.encode_hidden = (_lecun(memory, n, generator) for n in (size, hidden))
+        self.encode_input, self.encode_hidden = (lecun_uniform(memory, n, generator) for n in (size, hidden))
         self.encode_memory = nn.Parameter(torch.zeros(memory, states))
-        self.input, self.recurrent, self.read = (_xavier(hidden, n, generator) for n in (size, hidden, states))
+        self.input, self.recurrent, self.read = (xavier_normal(hidden, n, generator) for n in (size, hidden, states))
         self.beta_logit = nn.Parameter(torch.full((3,), beta).logit())
         self.threshold = nn.Parameter(torch.full((3,), threshold))
         self.surrogate = Surrogate.of(surrogate, Arctan(slope=2.0))
@@ -130,12 +129,3 @@ class SpikingLegendreMemoryUnit(Cell):
 
 def _sum(pairs: Tensor) -> Tensor:
     return pairs[..., 0] - pairs[..., 1]
-
-
-def _lecun(rows: int, columns: int, generator: torch.Generator | None) -> nn.Parameter:
-    bound = (3 / columns) ** 0.5
-    return nn.Parameter(torch.empty(rows, columns).uniform_(-bound, bound, generator=generator))
-
-
-def _xavier(rows: int, columns: int, generator: torch.Generator | None) -> nn.Parameter:
-    return nn.Parameter(torch.randn(rows, columns, generator=generator) * (2 / (rows + columns)) ** 0.5)
