@@ -206,13 +206,14 @@ def alignments(rule: DisinhibitoryLearning, net: nn.Module, batch: tuple[Tensor,
 
 
 @torch.no_grad()
-def read_out(net: DisinhibitoryNet, part: Task) -> tuple[float, float]:
-    """Fit a ridge readout of the untrained hidden layers, its penalty chosen on validation; return validation and test accuracy."""
+def read_out(net: nn.Module, part: Task) -> dict[str, float]:
+    """Fit a ridge readout of the untrained hidden layers, its penalty chosen on validation."""
+    assert isinstance(net, DisinhibitoryNet)
     (x, y), *others = ((softplus(net.rest(x).u_e[-1]).double(), y) for x, y in part)
     fits = [ridge(x, one_hot(y, 10).double(), penalty) for penalty in PENALTIES]
     found = [[accuracy(h @ w.mT + b, labels) for h, labels in others] for w, b in fits]
     validation, test = max(found)
-    return validation, test
+    return {"accuracy": test, "validation_accuracy": validation}
 
 
 def accuracy(y: Tensor, labels: Tensor) -> float:
@@ -243,16 +244,13 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
     updates = budget.epochs * -(-budget.splits[0] // budget.batch)
     cost = {"parameters": float(sum(one[0].numel() for one in nets.parameters())), "samples": float(budget.splits[0])}
     if arm.rule == "readout":
-        return [
-            dict(zip(("validation_accuracy", "accuracy"), read_out(net, part), strict=True)) | cost
-            for net, part in zip(nets, tasks, strict=True)
-        ]  # type: ignore[arg-type]
+        return [read_out(net, part) | cost for net, part in zip(nets, tasks, strict=True)]
     outcomes: list[Outcome] = []
     for net, part, series in zip(nets, tasks, learn(arm, budget, nets, tasks, seeds), strict=True):
         with torch.no_grad():
             found: dict[str, Any] = {"accuracy": accuracy(net(part.test[0]), part.test[1])}
             found["validation_accuracy"] = accuracy(net(part.validation[0]), part.validation[1])
-        for name in set(series) - {"loss"}:
+        for name in sorted(set(series) - {"loss"}):
             found[name] = float(np.mean(series[name]))
         curves = {f"{name}_by_epoch": _by_epoch(series[name], name) for name in ("loss", "alignment") if name in series}
         if arm.name == "linear":
