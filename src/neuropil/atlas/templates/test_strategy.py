@@ -1,19 +1,17 @@
-"""Without pull it is the rule alone, to the bit; with pull it forgets less."""
+"""Without pull it is fine-tuning, to the bit; with pull it forgets less."""
 
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from neuropil.continual import continual_metrics
+from neuropil.continual import Course, FineTuning, Scenario, Strategy, learn
 from neuropil.data import PermutedStream
-from neuropil.learning import Backprop, fit
 from neuropil.networks import MLP
-from torch import nn
 
-from my_part import MyPart, learn_in_turn
+from my_part import MyPart
 
-RULE = Backprop(partial(torch.optim.SGD, lr=0.1), nn.functional.cross_entropy)
+SGD = partial(torch.optim.SGD, lr=0.1)
 
 
 def clusters() -> PermutedStream:
@@ -27,39 +25,45 @@ def clusters() -> PermutedStream:
     )
 
 
-def network() -> MLP:
-    return MLP((12, 16, 4), generator=torch.Generator().manual_seed(1))
+def taught(strategy: Strategy, epochs: int = 2) -> tuple[MLP, Course]:
+    model = MLP((12, 16, 4), generator=torch.Generator().manual_seed(1))
+    course = learn(
+        model,
+        clusters(),
+        strategy,
+        Scenario("domain"),
+        epochs=epochs,
+        batch_size=20,
+        generator=torch.Generator().manual_seed(3),
+        progress=False,
+    )
+    return model, course
 
 
-def matrix(pull: float, epochs: int = 2) -> list[list[float]]:
-    strategy = MyPart(RULE, pull=pull)
-    return learn_in_turn(network(), clusters(), strategy, epochs=epochs, seed=3)
-
-
-def test_without_pull_it_is_the_rule_to_the_bit() -> None:
-    stream, alone, pulled = clusters(), network(), network()
-    strategy = MyPart(RULE, pull=0.0)
-    for task in stream:
-        data = (task.inputs, task.labels)
-        fit(alone, data, RULE, epochs=2, seed=3, batch_size=20, progress=False)
-    learn_in_turn(pulled, stream, strategy, epochs=2, seed=3)
+def test_without_pull_it_is_fine_tuning_to_the_bit() -> None:
+    (alone, _), (pulled, _) = taught(FineTuning(SGD)), taught(MyPart(SGD, pull=0.0))
     for a, b in zip(alone.parameters(), pulled.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
 def test_with_full_pull_nothing_changes_after_the_first_task() -> None:
-    first, second = matrix(pull=1.0)
-    assert first == second
+    first, second = taught(MyPart(SGD, pull=1.0))[1].accuracy
+    assert torch.equal(first, second)
 
 
-def test_it_forgets_less_than_the_rule_alone() -> None:
+def test_it_forgets_less_than_fine_tuning() -> None:
     forgetting = [
-        continual_metrics(matrix(pull, epochs=5)).forgetting for pull in (0.0, 0.05)
+        taught(MyPart(SGD, pull=pull), epochs=5)[1].metrics.forgetting
+        for pull in (0.0, 0.05)
     ]
     assert forgetting[1] < forgetting[0] - 0.05
+
+
+def test_it_must_hear_of_a_tasks_end() -> None:
+    assert MyPart(SGD).hindrance(Scenario("domain", "absent"))
 
 
 @pytest.mark.parametrize("pull", [-0.1, 1.5])
 def test_a_pull_outside_its_range_is_refused(pull: float) -> None:
     with pytest.raises(ValueError, match="pull lies from 0 to 1"):
-        MyPart(RULE, pull=pull)
+        MyPart(SGD, pull=pull)
