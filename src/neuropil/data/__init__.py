@@ -10,6 +10,7 @@ from neuropil.data.splits import draw_split
 
 if TYPE_CHECKING:
     from neuropil.data.augment import colour_distortion, random_resized_crop
+    from neuropil.data.by_speaker import SpeakerFold, speaker_folds
     from neuropil.data.cochlea import Cochlea, erb, erb_number
     from neuropil.data.corruptions import STRENGTHS, corrupt
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
@@ -39,6 +40,7 @@ __all__ = [
     "PermutedStream",
     "RotatedStream",
     "Setting",
+    "SpeakerFold",
     "SplitStream",
     "SpokenDigits",
     "Status",
@@ -72,6 +74,7 @@ __all__ = [
     "rate_encode",
     "space_time_patches",
     "sparse_patterns",
+    "speaker_folds",
     "spoken_digits",
     "spoken_views",
     "status",
@@ -91,6 +94,7 @@ _WHERE = {
     "paired_digits": ("Views", "pair_by_class", "spoken_views", "written_views"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
+    "by_speaker": ("SpeakerFold", "speaker_folds"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
     "keyed_recall": ("KeyedRecall",),
     "streams": ("LabelSwapStream",),
