@@ -101,6 +101,17 @@ def test_a_constant_threshold_is_slope_0():
     torch.testing.assert_close(made[net.biases[0]], ((rate - theta) * torch.sigmoid(opened.u_e[0])).mean(0))
 
 
+def test_another_items_inhibition_is_its_own_where_all_items_are_one():
+    net, (x, target) = built(), given(1)
+    batch = x.expand(3, -1), target.expand(3, -1)
+    other, linear = (rule(threshold).updates(net, batch)[0] for threshold in ("other", "linear"))
+    mixed = rule("other").updates(net, given())[0], rule("linear").updates(net, given())[0]
+    for p in net.parameters():
+        torch.testing.assert_close(other[p], linear[p])
+    first = net.weights[0]
+    assert (mixed[0][first] - mixed[1][first]).abs().max() > 1e-3
+
+
 def test_replicas_learn_as_each_alone_and_it_learns():
     x, target = given(24)
     alone = [built(k) for k in range(2)]
@@ -134,10 +145,13 @@ def test_backprop_teaches_the_same_net():
 
 
 def test_what_it_cannot_use_is_refused():
-    with pytest.raises(ValueError, match="threshold is one of linear, constant, exact, before"):
+    with pytest.raises(ValueError, match="threshold is one of linear, constant, exact, before, other"):
         rule("none")
     with pytest.raises(ValueError, match="hidden_rate is 0 or more"):
         rule(hidden_rate=-1.0)
     with pytest.raises(TypeError, match="a Linear was given"):
         rule().init(nn.Linear(2, 2))
+    coupled = rule(optimizer=lambda own: torch.optim.LBFGS(own)).hindrance(Replicas([built()]))
+    assert coupled is not None
+    assert "LBFGS" in coupled
     assert "no feedback control" in rule().hindrance(Replicas([nn.Linear(2, 2)]))

@@ -7,12 +7,13 @@ from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import cross_entropy, softplus
 
+from neuropil.learning.backprop import Backprop
 from neuropil.learning.replicas import Replicas
 from neuropil.plasticity.disinhibitory_hebb import inhibition_threshold, inverse_softplus
 
-Threshold = Literal["linear", "constant", "exact", "before"]
+Threshold = Literal["linear", "constant", "exact", "before", "other"]
 Feedback = Callable[[Any, Any], Sequence[Tensor]]
 
 
@@ -36,7 +37,7 @@ class DisinhibitoryLearning:
 
     Equation: in the closed loop at rest, with rates ``r = phi(u_e)`` and inhibition ``phi(u_i)`` of each cell, hidden layer l learns ``dW_l = < (r - theta) phi'(u_e) r_(l-1)^T >``, the bias the same without ``r_(l-1)``, the readout ``< c r^T >``: means
     over the batch, handed to ``optimizer`` as if they were minus a gradient. At rest ``r - u_i = Q_l c``, so that ``threshold="exact"``, ``theta = u_i = phi^-1(phi(u_i))``, learns from the feedback itself. ``"linear"``, the plausible rule:
-    ``theta = inhibition_threshold(phi(u_i), mean)``, ``mean`` each cell's inhibition in the open loop, a mean over the batch; ``slope`` below 1 makes less of it. ``"constant"``: ``theta = phi^-1(mean)``, which knows the cell but not the item, as ``slope`` 0. ``"before"``: ``theta`` is the cell's own rate in the open loop (two phases).
+    ``theta = inhibition_threshold(phi(u_i), mean)``, ``mean`` each cell's inhibition in the open loop, a mean over the batch; ``slope`` below 1 makes less of it. ``"constant"``: ``theta = phi^-1(mean)``, which knows the cell but not the item, as ``slope`` 0. ``"before"``: ``theta`` is the cell's own rate in the open loop (two phases). ``"other"``: as ``"linear"``, but with the inhibition that the cell gets under the next item of the batch, a control.
 
     ``feedback(net, rest)`` gives ``Q`` of each hidden layer, ``DisinhibitoryNet.authors_feedback`` for example; ``hidden_rate``: rate of hidden layers as a share of the optimiser's. Batches are ``(x, target)``, ``target`` [B, K]: shares of the
     classes. ``Replicas`` learn all at once. Metrics: ``loss``, cross-entropy of the open loop, and ``settled``, the share of items whose loop is within 1e-3 of rest. Raises ``ValueError`` for another threshold and a ``hidden_rate`` below 0.
@@ -68,8 +69,10 @@ class DisinhibitoryLearning:
         return state
 
     def hindrance(self, replicas: Replicas) -> str | None:
-        """Replicas of networks that this rule can teach can always learn together."""
-        return None if hasattr(replicas.model, "controlled") else f"a {type(replicas.model).__name__} has no feedback control"
+        """Say in words why these replicas cannot learn together, or None where they can."""
+        if not hasattr(replicas.model, "controlled"):
+            return f"a {type(replicas.model).__name__} has no feedback control"
+        return Backprop(self.optimizer, cross_entropy).hindrance(replicas)
 
     @torch.no_grad()
     def updates(self, model: nn.Module, batch: Sequence[Tensor]) -> tuple[dict[nn.Parameter, Tensor], dict[str, Tensor]]:
@@ -104,6 +107,8 @@ class DisinhibitoryLearning:
             return before
         if self.threshold == "exact":
             return u_i
+        if self.threshold == "other":
+            u_i = u_i.roll(1, -2)
         mean = softplus(before).mean(-2, keepdim=True)
         if self.threshold == "constant":
             return inverse_softplus(mean)
