@@ -84,6 +84,19 @@ def test_replicas_learn_as_each_alone():
             torch.testing.assert_close(own, other)
 
 
+def test_without_heads_it_is_the_gradient_of_the_fusion_alone():
+    model, twin, (a, b, target) = network(), network(), batch()
+    rule = ModulatedFusion(lambda p: torch.optim.SGD(p, lr=1.0), lambda *_: 1.0, heads=0.0)
+    rule.step(model, (a, b, target), rule.init(model))
+    cross_entropy(twin(a, b)[-1], target).backward()
+    torch.testing.assert_close(
+        model.encoders[0].layers.linear1.weight, network().encoders[0].layers.linear1.weight - twin.encoders[0].layers.linear1.weight.grad
+    )
+    assert torch.equal(model.heads[0].weight, network().heads[0].weight)
+
+
 def test_refusals_say_what_to_do():
+    with pytest.raises(ValueError, match="weight of their losses"):
+        ModulatedFusion(sgd, lambda *_: 1.0, heads=-1.0)
     with pytest.raises(ValueError, match="drawn from a generator"):
         ModulatedFusion(sgd, lambda *_: 1.0, noise=1.0)

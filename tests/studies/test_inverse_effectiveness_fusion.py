@@ -38,6 +38,13 @@ def test_the_flipped_factor_is_the_others_mirror_image_where_they_begin_alike():
     torch.testing.assert_close(trained("inverse").factor[0] + trained("flipped").factor[0], torch.full((2,), 2.0))
 
 
+def test_the_bare_arm_trains_no_heads_and_the_others_do():
+    given = fusion.task(SMOKE, Seed(1000))
+    start = fusion.networks(given, SMOKE, Seed(1000))[0].heads[0].weight
+    assert torch.equal(trained("bare").networks[0].heads[0].weight, start)
+    assert not torch.equal(trained("none").networks[0].heads[0].weight, start)
+
+
 def test_networks_begin_alike_in_all_arms_and_unlike_in_one_litter():
     given = fusion.task(SMOKE, Seed(1000))
     one, again = (fusion.networks(given, SMOKE, Seed(1000)) for _ in range(2))

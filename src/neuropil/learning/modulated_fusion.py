@@ -24,7 +24,7 @@ class FusionState(NamedTuple):
 class ModulatedFusion:
     """Gradient descent on the cross-entropies of every head and of the fusion, with the gradient of the fusion layer times a factor of the batch.
 
-    ``L = sum_m CE(alone_m) + CE(together)``; the gradient g of each tensor of ``model.fusion`` becomes ``xi g + noise sd(g) n``, ``n`` standard normal,
+    ``L = heads sum_m CE(alone_m) + CE(together)``; the gradient g of each tensor of ``model.fusion`` becomes ``xi g + noise sd(g) n``, ``n`` standard normal,
     ``sd(g)`` over the numbers of the tensor; then the optimiser steps. ``coefficient(update, alone, together)`` gives xi from the number of the update and the
     effectiveness of the senses in the batch: ``InverseEffectiveness()`` of the last two, or anything else. A model maps senses to
     ``(alone_1, ..., together)`` as ``FusionNet`` does; a batch is ``(x_1, ..., x_M, target)``. ``Replicas`` [R, ...] learn together, with a
@@ -32,7 +32,7 @@ class ModulatedFusion:
 
     Metrics: ``loss``, ``coefficient``, ``weakness`` (1 less the mean effectiveness of the senses alone), as they were before the step. Source:
     inverse-effectiveness-fusion2025, by the authors' code, whose noise is always 1 and which has heads in the modulated arm only.
-    Raises ``ValueError`` for negative noise, and for noise without a generator.
+    Raises ``ValueError`` for negative noise or weight of the heads, and for noise without a generator.
     """
 
     def __init__(
@@ -40,14 +40,18 @@ class ModulatedFusion:
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
         coefficient: Callable[[int, Sequence[Tensor], Tensor], Tensor | float],
         *,
+        heads: float = 1.0,
         noise: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> None:
+        if not heads >= 0:
+            raise ValueError(f"heads, the weight of their losses, is 0 or more, {heads!r} was given.")
         if not noise >= 0 or (noise and generator is None):
             raise ValueError(
                 f"noise is 0 or more and is drawn from a generator, {noise!r} and {type(generator).__name__} were given; give both."
             )
-        self.optimizer, self.coefficient, self.noise, self.generator = optimizer, coefficient, noise, generator
+        self.optimizer, self.coefficient = optimizer, coefficient
+        self.heads, self.noise, self.generator = heads, noise, generator
 
     def init(self, model: nn.Module) -> FusionState:
         """Make the optimiser."""
@@ -62,7 +66,8 @@ class ModulatedFusion:
         *senses, target = batch
         state.optimizer.zero_grad(set_to_none=True)
         scores = model(*senses)
-        loss = torch.stack([_cross_entropy(one, target) for one in scores]).sum(0)
+        *apart, whole = [_cross_entropy(one, target) for one in scores]
+        loss = self.heads * torch.stack(apart).sum(0) + whole
         torch.autograd.backward(loss.sum())
         *alone, together = [effectiveness(one.detach(), target) for one in scores]
         xi = torch.as_tensor(self.coefficient(state.update, alone, together), dtype=together.dtype).expand(together.shape)

@@ -22,9 +22,9 @@ from neuropil.plasticity import InverseEffectiveness
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BASE = {"lr": 0.1, "gain": 1.0, "scale": 1.0, "factor": "constant", "strength": 0.0}
+BASE = {"lr": 0.1, "gain": 1.0, "scale": 1.0, "factor": "constant", "strength": 0.0, "heads": 1.0, "noise": 1.0}
 OWN = {**BASE, "factor": "own", "strength": 1.0}
-SIZES = {"width": 64, "features": 32, "batch": 50, "noise": 1.0, "sound_noise": 1.5, "image_noise": 1.0}
+SIZES = {"width": 64, "features": 32, "batch": 100, "early": 2, "sound_noise": 1.5, "image_noise": 1.0}
 
 _MATCH = ("parameters", "compute", "data")
 
@@ -44,6 +44,7 @@ study = Study(
         "yoked": {**OWN, "factor": "other"},
         "constant": {**BASE},
         "none": {**BASE, "plain": True},
+        "bare": {**BASE, "plain": True, "heads": 0.0, "noise": 0.0},
         "own_mean": {**OWN, "factor": "mean"},
         "flipped": {**OWN, "strength": -1.0},
         "slow": {**BASE, "scale": 0.3},
@@ -52,6 +53,7 @@ study = Study(
     },
     metrics={
         "accuracy": _accuracy("degraded pairs, both senses"),
+        "early_accuracy": _accuracy("degraded pairs, both senses, after a fifth of the updates"),
         "clean_accuracy": _accuracy("pairs without noise, both senses"),
         "validation_accuracy": _accuracy("degraded validation pairs, both senses"),
         "best_alone": _accuracy("degraded pairs, the better of the two heads for one sense"),
@@ -72,7 +74,10 @@ study = Study(
         Contrast("inverse", "none", on="accuracy", delta=0.02, match=_MATCH),
         Contrast("inverse", "own_mean", on="accuracy", delta=0.02, match=_MATCH),
         Contrast("inverse", "flipped", on="accuracy", delta=0.02, match=_MATCH),
+        Contrast("inverse", "constant", on="early_accuracy", delta=0.02, match=_MATCH),
         Contrast("inverse", "constant", on="clean_accuracy", delta=0.02, match=_MATCH),
+        Contrast("inverse", "bare", on="accuracy", delta=0.02, match=_MATCH),
+        Contrast("none", "bare", on="accuracy", delta=0.02, match=_MATCH),
     ),
     dose=(Dose("factor_range", at_least=0.2), Dose("follows_weakness", at_least=0.2)),
     gate=Gate(
@@ -85,7 +90,7 @@ study = Study(
     lesion=Lesion("flipped", on="follows_weakness", at_least=0.4),
     off=Off("off", equals="none"),
     tune=Tune(
-        space={"lr": (0.003, 0.01, 0.03, 0.1, 0.3), "gain": (0.1, 0.3, 1.0, 3.0, 10.0)},
+        space={"lr": (0.01, 0.03, 0.1, 0.3), "gain": (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)},
         on="validation_accuracy",
         arms=("inverse", "constant"),
         follow={
@@ -93,6 +98,7 @@ study = Study(
             "own_mean": "inverse",
             "flipped": "inverse",
             "none": "constant",
+            "bare": "constant",
             "slow": "constant",
             "fast": "constant",
             "off": "constant",
@@ -107,7 +113,20 @@ study = Study(
         "desk": {"data": "pairs", "networks": 4, "train": 2000, "repeats": (5, 17), "epochs": 10, **SIZES, "test_items": 5100},
     },
     data={"smoke": ("digits",), "glance": ("fsdd", "mnist"), "desk": ("fsdd", "mnist")},
-    distance="Spoken digits paired with MNIST images of the same digit, both under noise, and perceptrons of two layers, instead of faces and voices (CREMA-D, Kinetics-Sounds) and ResNet-18; fusion by concatenation in rate networks alone, not in spiking ones.",
+    paper={"units": "up to 50 % less computation and higher accuracy on CREMA-D, Kinetics-Sounds and UrbanSound8K-AV"},
+    distance="Spoken digits (16 channels of a cochlea, 8 bins) paired with MNIST images of 7 x 7 of the same digit, both under noise, and perceptrons of two layers, instead of faces and voices (CREMA-D, Kinetics-Sounds) and ResNet-18; "
+    "fusion by concatenation in rate networks alone; 200 updates of a rate that falls by a half cosine. The factor acts from the first update on, where some of the released runs begin it at epoch 60 of 100.",
+    notes="The authors' train_snn.py was read. There xi = 1 + tanh(1 - rho), rho = ((S_a + S_v) / 2) / S_av, S the summed probabilities of the true classes in the batch by the two heads and by the fusion; the gradient of weight and bias of the fusion layer becomes xi times it plus "
+    "normal noise with its own standard deviation. An intensity psi is read there and not used. The losses of the heads and the noise exist in the modulated arm only; here every arm has both but bare, which has neither: inverse against bare is the comparison of the released scripts, none against bare is what heads and noise do in it. "
+    "Tuned, same grid and trials: rate 0.01 to 0.3, and a gain on the fusion layer's gradient, 0.03 to 30, which is a constant rate in constant and multiplies the factor in inverse; both sit on the validation pairs. none, bare and off have no gain. "
+    "yoked: each network of a litter of four gets the factors of the next, update by update, from a litter that had its own; it keeps what all traces share, the rise over learning. own_mean: each network's mean factor, held constant. flipped: 1 - tanh(1 - rho). slow and fast: constant times 0.3 and 3, of which the briefing asks that both change accuracy by 0.02. "
+    "A seed is a litter: 2,000 pairs a network, drawn from 2,400 clips and 10,000 images, noise fixed with the pair, as large as the image and one and a half times as large as the sound. Validation: 1,500 pairs of 300 other clips and 10,000 other images; test: 5,100 pairs of the data set's own 300 test clips and MNIST's test images, under noise drawn a seed. "
+    "Speakers are the same in all parts (the briefing holds them out): two of six speakers a seed, corrected for overlap, could not tell 0.02 at any number of seeds, and who speaks is not what the claim is about; that other clips would give the same is not covered by the interval. "
+    "follows_weakness is the correlation, batches within an epoch, of the factor with 1 less the mean effectiveness of the senses alone; its dose of 0.2 is the briefing's, as is the range of 0.2. Where senses alone are at chance or certain, rho is 1 and the factor 1: by its formula it is largest between, not where senses are weakest. "
+    "flipped is judged by that correlation, which it must take from above 0.2 to below -0.2. "
+    "Looks before registration: briefing pilots (null or worse, factor rising from 1.0 to 1.39). Seed 1200, batches of 100, gain 1, rate 0.03: constant 0.743, inverse 0.741 with a range of 0.66 and a correlation of -0.26; constant with gains 0.1, 0.3, 3, 10: 0.735, 0.742, 0.737, 0.739; rates 0.01 and 0.1: 0.733 and 0.739; 0.3 diverged. "
+    "So the rate of the fusion layer hardly matters here, and the dose and that condition of the gate were expected to fail. Shorter learning was tried to make it matter: 1 epoch (0.599 at rate 0.1, 0.582 and 0.549 with gains 0.3 and 3), 2 and 3 epochs, 4 in batches of 200, 8 of 500 pairs, rates 0.03 to 0.2: in none did both gains cost 0.02, "
+    "and the correlation was -0.56 and -0.71; ten epochs were kept as the briefing has them. Seed 1201, rate 0.03, gain 1: inverse 0.739, yoked 0.738, constant 0.740, own_mean 0.739, flipped 0.742, bare 0.724, gains 0.03 and 30 0.732 and 0.408. Not built: spiking encoders, other fusions, OGM-GE.",
 )
 
 
@@ -169,9 +188,10 @@ def task(budget: Settings, seed: Seed) -> Task:
 
 
 class Learned(NamedTuple):
-    """A litter at the end, and the factor and the weakness of the senses alone at every update, [U, R]."""
+    """A litter at the end, its accuracy early on, and the factor and the weakness of the senses alone at every update, [U, R]."""
 
     networks: Replicas
+    early: float
     factor: Tensor
     weakness: Tensor
 
@@ -190,14 +210,22 @@ def networks(given: Task, budget: Settings, seed: Seed) -> Replicas:
 
 
 def learn(arm: Settings, given: Task, budget: Settings, seed: Seed, factor: Factor) -> Learned:
-    """Train a litter by gradient descent with momentum, the rate falling by a half cosine from epoch to epoch."""
-    litter, made, factors, weak = networks(given, budget, seed), list[torch.optim.Optimizer](), list[Tensor](), list[Tensor]()
+    """Train a litter by gradient descent with momentum, the rate falling by a half cosine from epoch to epoch; undefined traces of one that diverged count as 1."""
+    litter, made, factors, weak, early = (
+        networks(given, budget, seed),
+        list[torch.optim.Optimizer](),
+        list[Tensor](),
+        list[Tensor](),
+        list[float](),
+    )
 
     def optimizer(own: object) -> torch.optim.Optimizer:
         made.append(torch.optim.SGD(own, lr=arm.lr, momentum=0.9))  # type: ignore[arg-type]
         return made[-1]
 
-    def slower(epoch: int, model: nn.Module, record: dict[str, float]) -> None:
+    def after(epoch: int, model: nn.Module, record: dict[str, float]) -> None:
+        if epoch + 1 == budget.early:
+            early.append(right(model(*given.test[:2])[-1], given.test))
         for group in made[-1].param_groups:
             group["lr"] = arm.lr * 0.5 * (1 + math.cos(math.pi * (epoch + 1) / budget.epochs))
 
@@ -206,7 +234,7 @@ def learn(arm: Settings, given: Task, budget: Settings, seed: Seed, factor: Fact
         weak.append(1 - torch.stack(list(alone)).mean(0))
         return factors[-1]
 
-    rule = ModulatedFusion(optimizer, seen, noise=budget.noise, generator=seed.torch("noise"))
+    rule = ModulatedFusion(optimizer, seen, heads=arm.heads, noise=arm.noise, generator=seed.torch("noise"))
     seeds = [seed.axis(f"order {k}") for k in range(budget.networks)]
     fit(
         litter,
@@ -216,10 +244,10 @@ def learn(arm: Settings, given: Task, budget: Settings, seed: Seed, factor: Fact
         epochs=budget.epochs,
         batch_size=budget.batch,
         together=True,
-        after_epoch=slower,
+        after_epoch=after,
         progress=False,
     )
-    return Learned(litter, torch.stack(factors), torch.stack(weak))
+    return Learned(litter, sum(early) / len(early), *(torch.nan_to_num(torch.stack(one), nan=1.0) for one in (factors, weak)))
 
 
 def gain_of(arm: Settings) -> float:
@@ -241,11 +269,16 @@ def train(arm: Settings, given: Task, budget: Settings, seed: Seed) -> Learned:
     return learn(arm, given, budget, seed, lambda update, alone, together: trace[update])
 
 
+def right(scores: Tensor, judged: Pairs) -> float:
+    """Share correct."""
+    return float((scores.argmax(-1) == judged.digit).float().mean())
+
+
 @torch.no_grad()
 def accuracies(litter: Replicas, judged: Pairs) -> list[float]:
     """Share correct by each sense alone and by both, means over a litter."""
     senses = [one.expand(len(litter), *one.shape) for one in judged[:2]]
-    return [float((scores.argmax(-1) == judged.digit).float().mean()) for scores in litter(*senses)]
+    return [right(scores, judged) for scores in litter(*senses)]
 
 
 def within_epochs(one: Tensor, other: Tensor, epochs: int) -> float:
@@ -262,10 +295,11 @@ def within_epochs(one: Tensor, other: Tensor, epochs: int) -> float:
 def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     """Train a litter and judge it."""
     given = task(budget, seed)
-    litter, factor, weakness = train(arm, given, budget, seed)
+    litter, early, factor, weakness = train(arm, given, budget, seed)
     sound, image, both = accuracies(litter, given.test)
     return {
         "accuracy": both,
+        "early_accuracy": early,
         "clean_accuracy": accuracies(litter, given.clean)[2],
         "validation_accuracy": accuracies(litter, given.validation)[2],
         "best_alone": max(sound, image),
@@ -285,6 +319,7 @@ COLOURS = {
     "yoked": "#e58a96",
     "constant": "#4f7cac",
     "none": "#9db4d0",
+    "bare": "#e09f3e",
     "own_mean": "#7a6fb0",
     "flipped": "#999999",
     "slow": "#b5c77d",
