@@ -310,14 +310,13 @@ def corruptions_figure(table: Table) -> Figure:
         for place, arm in enumerate(shown):
             saved = np.mean([curve.y for curve in table.curves(arm, "by_kind")], 0) - still
             left.bar(np.arange(len(saved)) + 0.11 * (place - 3), saved, width=0.1, color=COLOURS[arm], label=arm.replace("_", " "))
-        names = TESTED if len(still) == len(TESTED) else [str(k + 1) for k in range(len(still))]
-        left.set_xticks(range(len(still)), [name.replace("_", "\n") for name in names], fontsize=8)
+        kinds = TESTED if len(still) == len(TESTED) else [str(k + 1) for k in range(len(still))]
+        left.set_xticks(range(len(still)), [kind.replace("_", "\n") for kind in kinds], fontsize=8)
         left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     left.axhline(0, color=GREY, lw=0.8)
     left.set_ylabel("error less that of batch statistics")
-    rivals = [
-        arm for arm in ("modulator", "tent", "hebbian", "hard", "clean_patches") if arm in table.arms and "neuromodulated" in table.arms
-    ]
+    names = ("modulator", "tent", "hebbian", "hard", "clean_patches")
+    rivals: list[str] = [arm for arm in names if arm in table.arms and "neuromodulated" in table.arms]
     saved_by = {
         arm: [a - b for a, b in zip(table.values(arm, "error"), table.values("neuromodulated", "error"), strict=True)] for arm in rivals
     }
