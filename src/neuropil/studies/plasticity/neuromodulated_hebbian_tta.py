@@ -335,7 +335,7 @@ def filters_figure(table: Table) -> Figure:
     """What soft Hebbian competition makes of trained filters."""
     wanted = [("source", 0, "as trained")]
     wanted += [("neuromodulated", kind, f"after {TESTED[kind].replace('_', ' ')}") for kind in (0, 3)]
-    figure, axes = panels(1, 1, 1, height=2.2)
+    figure, axes = panels(1, 1, 1, height=1.5)
     for ax, (arm, kind, title) in zip(axes, wanted, strict=True):
         ax.set_axis_off()
         if arm not in table.arms:
