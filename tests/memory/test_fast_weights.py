@@ -81,12 +81,13 @@ def test_a_learned_decay_has_a_gradient_and_stays_inside():
 
 def test_the_gate_compares_each_moment_with_the_mean_before_it():
     gate = RelevanceGate(slope=3.0, bias=-1.0, c=0.2).double()
-    x = given()[2]
-    m = torch.zeros(2, V, dtype=torch.float64)
-    for t, g in enumerate(gate(x).unbind(1)):
-        expected = torch.sigmoid(3 * torch.cosine_similarity(x[:, t], m, dim=-1) - 1)
+    q, k, _, _ = given()
+    m = torch.zeros(2, K, dtype=torch.float64)
+    for t, g in enumerate(gate(q, k).unbind(1)):
+        expected = torch.sigmoid(3 * torch.cosine_similarity(q[:, t], m, dim=-1) - 1)
         torch.testing.assert_close(g, expected, rtol=1e-6, atol=0)
-        m = 0.8 * m + 0.2 * x[:, t]
+        m = 0.8 * m + 0.2 * k[:, t]
+    torch.testing.assert_close(gate(k), gate(k, k))
 
 
 def test_the_gate_opens_for_what_the_context_shares():

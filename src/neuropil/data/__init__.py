@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
     from neuropil.data.tetrominoes import tetromino_scenes, tetromino_shapes
+from neuropil.data.context_recall import ContextRecall, Recall
 
 __all__ = [
     "STRENGTHS",
     "Cochlea",
+    "ContextRecall",
     "Data",
     "DataError",
     "DigitSums",
@@ -38,6 +40,7 @@ __all__ = [
     "LagPatterns",
     "MotionMovies",
     "PermutedStream",
+    "Recall",
     "RotatedStream",
     "Setting",
     "SpeakerFold",

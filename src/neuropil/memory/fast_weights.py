@@ -86,9 +86,10 @@ class FastWeights(nn.Module):
 class RelevanceGate(nn.Module):
     """How well a moment fits the context so far, as a share.
 
-    Equation: ``g_t = sigmoid(slope cos(x_t, m_(t-1)) + bias)``, ``m_t = (1 - c) m_(t-1) + c x_t``, ``m_0 = 0``: a running mean of what came before; the first moment meets none, ``g = sigmoid(bias)``.
+    Equation: ``g_t = sigmoid(slope cos(x_t, m_(t-1)) + bias)``, ``m_t = (1 - c) m_(t-1) + c k_t``, ``m_0 = 0``: a running mean of what came before; the first moment meets none, ``g = sigmoid(bias)``.
 
-    ``x`` [..., T, N] -> ``g`` [..., T]. ``slope``, ``bias`` and ``c``, in (0, 1), are learned, ``c`` through its logit. Raises ``ValueError`` for another ``c``. Source: synaptic-resonance2025, by our reading: the paper gives no equations.
+    ``x``, ``k`` [..., T, N] -> ``g`` [..., T]; without ``k`` moments are compared with their own mean, ``k = x``. ``slope``, ``bias`` and ``c``, in (0, 1), are learned, ``c`` through its logit. Raises ``ValueError`` for another ``c``.
+    Source: synaptic-resonance2025, by our reading: the paper gives no equations.
     """
 
     def __init__(self, *, slope: Value = 1.0, bias: Value = 0.0, c: float = 0.1) -> None:
@@ -98,13 +99,13 @@ class RelevanceGate(nn.Module):
         self.slope, self.bias = (parameter(value, learnable=True, name=name) for value, name in ((slope, "slope"), (bias, "bias")))
         self.logit_c = parameter(torch.tensor(c).logit(), learnable=True, name="c")
 
-    def context(self, x: Tensor) -> Tensor:
+    def context(self, k: Tensor) -> Tensor:
         """The running mean before each moment, [..., T, N]."""
-        moments = torch.arange(x.shape[-2], device=x.device, dtype=x.dtype)
+        moments = torch.arange(k.shape[-2], device=k.device, dtype=k.dtype)
         since = moments.unsqueeze(-1) - moments
         share = self.logit_c.sigmoid()
-        return torch.where(since > 0, share * torch.exp((since - 1).clamp(min=0) * torch.log1p(-share)), 0.0) @ x
+        return torch.where(since > 0, share * torch.exp((since - 1).clamp(min=0) * torch.log1p(-share)), 0.0) @ k
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, k: Tensor | None = None) -> Tensor:
         """Say how well each moment fits."""
-        return torch.sigmoid(self.slope * cosine_similarity(x, self.context(x), dim=-1) + self.bias)
+        return torch.sigmoid(self.slope * cosine_similarity(x, self.context(x if k is None else k), dim=-1) + self.bias)

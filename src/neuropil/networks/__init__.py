@@ -5,6 +5,7 @@ from neuropil.networks.batch_norm_conv_net import BatchNormConvNet
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
+from neuropil.networks.fast_weight_transformer import FastWeightTransformer
 from neuropil.networks.flux_netlist import FluxNetlist
 from neuropil.networks.fusion_net import FusionNet
 from neuropil.networks.gain_control import GainModulatedCircuit, adapt_gains, coding_loss
@@ -32,6 +33,7 @@ __all__ = [
     "BatchNormMLP",
     "ConvNet",
     "DisinhibitoryNet",
+    "FastWeightTransformer",
     "FluxNetlist",
     "FusionNet",
     "GainModulatedCircuit",
