@@ -60,7 +60,7 @@ def in_numpy(made, x, reset, slope):
     return np.array([e * c for *_, c, e in moments]), dV, dth
 
 
-@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("reset", [1.0, 0.4, 0.0])
 @pytest.mark.parametrize("slope", [1.0, 3.6])
 def test_outputs_and_gradients_are_the_equations_in_numpy(reset, slope):
     threshold = torch.rand(7, dtype=torch.float64, generator=draws(3)) * 0.4
@@ -76,7 +76,7 @@ def test_outputs_and_gradients_are_the_equations_in_numpy(reset, slope):
 
 
 def test_without_threshold_and_reset_it_is_torchs_gru_with_its_gradients():
-    made, gru = cell(threshold=-2.0, reset=False), nn.GRU(5, 7).double()
+    made, gru = cell(threshold=-2.0, reset=0.0), nn.GRU(5, 7).double()
     with torch.no_grad():
         for theirs, mine in ((gru.weight_ih_l0, made.weight), (gru.weight_hh_l0, made.recurrent), (gru.bias_ih_l0, made.bias)):
             update, reset, candidate = mine.chunk(3)
@@ -106,10 +106,21 @@ def test_silent_units_send_exact_zeros_and_speaking_costs_the_threshold():
     torch.testing.assert_close(seen["h"][spoke], (y - 0.2)[spoke])
 
 
+def test_events_are_where_something_is_said_and_carry_the_surrogates_gradient():
+    made = cell(threshold=0.2)
+    x = sequence(20).requires_grad_()
+    y, events, s = made.speak(x)
+    assert torch.equal(events.bool(), y != 0)
+    assert torch.equal(y, made(x)[0])
+    torch.testing.assert_close(s.y, y[-1])
+    events.mean().backward()
+    assert x.grad.abs().sum() > 0
+
+
 def test_the_reset_makes_a_held_input_speak_less_often():
     held = torch.ones(200, 1, 5, dtype=torch.float64)
-    rates = {reset: (cell(threshold=0.3, reset=reset)(held)[0] > 0).double().mean().item() for reset in (True, False)}
-    assert rates[True] < rates[False]
+    rates = {reset: (cell(threshold=0.3, reset=reset)(held)[0] > 0).double().mean().item() for reset in (1.0, 0.0)}
+    assert rates[1.0] < rates[0.0]
 
 
 def test_thresholds_follow_the_beta_law():

@@ -32,15 +32,15 @@ def _gru(off: EventGRU) -> Callable[[Tensor], Tensor]:
     cites=("subramoney2023", "egru-spinnaker2-2023"),
     tags=("gated", "event", "graded"),
     example={"size": 4, "neurons": 3},
-    off={"threshold": -2.0, "reset": False},
+    off={"threshold": -2.0, "reset": 0.0},
     like=_gru,
 )
 class EventGRU(Cell):
     """Event-based gated recurrent unit (EGRU): gates and candidate hear only what passed a threshold, and passing it costs the threshold.
 
     Equation: ``u = sig(W_u x + V_u y + b_u)``; ``r = sig(W_r x + V_r y + b_r)``; ``g = tanh(W_g x + b_g + r (V_g y + a))``; ``c <- u h + (1 - u) g``;
-    ``event = 1 if c >= threshold else 0``; ``y <- event c``; ``h <- c - event threshold``, or ``h <- c`` with ``reset=False``. A unit without an event sends an exact 0, which costs its targets nothing.
-    Backwards ``d event / d c = scale max(0, 1 - slope |c - threshold|)``. At a threshold of -2 and without reset every unit always speaks, and no surrogate passes anything on: it is ``nn.GRU``.
+    ``event = 1 if c >= threshold else 0``; ``y <- event c``; ``h <- c - reset event threshold``. A unit without an event sends an exact 0, which costs its targets nothing.
+    Backwards ``d event / d c = scale max(0, 1 - slope |c - threshold|)``. ``reset`` is the share of its threshold that an event costs, 1 in the paper. At a threshold of -2 and a reset of 0 every unit always speaks, and no surrogate passes anything on: it is ``nn.GRU``.
 
     ``x`` [T, ..., N] -> ``y`` [T, ..., neurons], 0 or at least ``threshold``; ``weight`` [3 neurons, N], ``recurrent`` [3 neurons, neurons], ``bias`` [3 neurons], ``recurrent_bias`` ``a`` [neurons], in the order update,
     reset, candidate; ``threshold`` one number or [neurons] below 1, ``learnable`` makes it a parameter that the user keeps in range (``clamp_()``: 0 to 1); ``surrogate``: ``Triangular(slope=1, scale=0.7)`` unless given; for
@@ -65,7 +65,7 @@ class EventGRU(Cell):
         neurons: int,
         threshold: Value = 0.3,
         learnable: bool = False,
-        reset: bool = True,
+        reset: float = 1.0,
         surrogate: Surrogate | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -73,7 +73,9 @@ class EventGRU(Cell):
         if isinstance(neurons, bool) or not isinstance(neurons, int) or neurons < 1:
             raise ValueError(f"neurons is how many an EventGRU has, 1 or more, {neurons!r} was given.")
         self.out_size = self.neurons = neurons
-        self.reset = reset
+        if not reset >= 0:
+            raise ValueError(f"reset is the share of its threshold that an event costs, 0 or more, {reset!r} was given; the paper has 1.")
+        self.reset = float(reset)
         self.threshold = parameter(threshold, size=neurons, learnable=learnable, per_neuron=learnable, name="threshold")
         if not (self.threshold < 1).all():
             raise ValueError(f"A threshold is below 1, which c never passes, {self.threshold.tolist()} was given; 0.3 is a start.")
@@ -91,21 +93,28 @@ class EventGRU(Cell):
 
     def step(self, x: Tensor, s: Any = None) -> tuple[Tensor, State]:
         """One moment: ``x`` [..., N] -> ``y`` [..., neurons]."""
-        return self._moment(x @ self.weight.mT + self.bias, self.ready(x, s))
+        y, _, s = self._moment(x @ self.weight.mT + self.bias, self.ready(x, s))
+        return y, s
 
     def forward(self, x: Tensor, s: Any = None, **along: Tensor | None) -> tuple[Tensor, State]:
-        """A sequence: ``x`` [T, ..., N] -> ``y`` [T, ..., neurons]; the product with ``x`` of all moments at once, or moment by moment while a state is observed or clamped."""
+        """A sequence: ``x`` [T, ..., N] -> ``y`` [T, ..., neurons]; moment by moment while a state is observed or clamped."""
         if along or "step" in vars(self) or not isinstance(x, Tensor) or x.ndim < 2 or not len(x):
             y, s = super().forward(x, s, **along)
             return y, s
-        self._check_input(x, "[T, ..., N], time first", 2)
-        s, ys = self.ready(x[0], s), []
-        for driven in (x @ self.weight.mT + self.bias).unbind():
-            y, s = self._moment(driven, s)
-            ys.append(y)
-        return torch.stack(ys), s
+        y, _, s = self.speak(x, s)
+        return y, s
 
-    def _moment(self, driven: Tensor, s: State) -> tuple[Tensor, State]:
+    def speak(self, x: Tensor, s: Any = None) -> tuple[Tensor, Tensor, State]:
+        """A sequence with its events: ``x`` [T, ..., N] -> ``y``, ``event`` (0 or 1, backwards the surrogate: for penalties on activity), the last state; the product with ``x`` is taken of all moments at once."""
+        self._check_input(x, "[T, ..., N], time first", 2)
+        s, ys, events = self.ready(x[0], s), [], []
+        for driven in (x @ self.weight.mT + self.bias).unbind():
+            y, event, s = self._moment(driven, s)
+            ys.append(y)
+            events.append(event)
+        return torch.stack(ys), torch.stack(events), s
+
+    def _moment(self, driven: Tensor, s: State) -> tuple[Tensor, Tensor, State]:
         """One moment of what the input drives, [..., 3 neurons]."""
         heard, split = s.y @ self.recurrent.mT, (2 * self.neurons, self.neurons)
         (of_gates, of_candidate), (gates_heard, candidate_heard) = driven.split(split, -1), heard.split(split, -1)
@@ -114,7 +123,7 @@ class EventGRU(Cell):
         c = torch.lerp(candidate, s.h, update)
         event = self.surrogate(c - self.threshold)
         y = event * c
-        return y, self.State(c - event * self.threshold if self.reset else c, y)
+        return y, event, self.State(c - event * (self.reset * self.threshold) if self.reset else c, y)
 
     @torch.no_grad()
     def clamp_(self) -> None:
