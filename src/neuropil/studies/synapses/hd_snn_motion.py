@@ -236,7 +236,7 @@ def begin(arm: Settings, seed: Seed) -> HDSNN:
     return net
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=16)  # the lesioned arms take the kernel that was trained for theirs
 def learned(settings: Frozen, budget_settings: Frozen, seed: Seed) -> tuple[HDSNN, tuple[float, ...]]:
     """Train, prune where the arm prunes, and train on as long; the rate falls to 0 in either half. Returns the layer and its losses."""
     arm, budget = thawed(settings), thawed(budget_settings)
