@@ -39,7 +39,7 @@ def test_a_stored_quantum_drives_the_current_of_its_coil_and_a_transformer_the_o
     net.couple(store.coil, sensing, -0.5)
     start = torch.tensor([TURN, TURN, 0.0], dtype=torch.float64)
     circuit, phase = settled(net, start=start)
-    balance = circuit.critical * phase.sin() + circuit.stiffness @ phase - torch.tensor([0.7 * 0, 1.4 * 0.7, 0]) * CRITICAL
+    balance = circuit.critical * phase.sin() + circuit.stiffness @ phase - torch.tensor([0, 0.7, 0]) * CRITICAL
     assert balance.abs().max() < 1e-3 * CRITICAL
     assert torch.round(phase / TURN).tolist() == [1, 1, 0]
     k, lp, ls = -0.5, 30 * PICOHENRY, 20 * PICOHENRY

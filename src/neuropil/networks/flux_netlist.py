@@ -74,7 +74,7 @@ class FluxNetlist:
             start = after
         return start
 
-    def store(self, start: int, *, picohenries: float = 30.0, critical: float = 1.4) -> Store:
+    def store(self, start: int, *, picohenries: float = 30.0, critical: float = 1.0) -> Store:
         """Add behind ``start`` a junction that keeps its quanta in a coil to ground."""
         own = self.junction(critical=critical)
         self.inductor(start, own, 8.0)
