@@ -25,7 +25,7 @@ class AstrocyteLIF(SpikingCell):
     Equation: ``gain = 1 + strength (2 g - 1)``, ``g = 1 / (1 + exp(-(c - level) / width))``; ``v <- d v + gain x``, then spike and reset as LIF; ``c <- d_c c + spike``, with
     ``d = exp(-dt / tau)``, ``d_c = exp(-dt / tau_calcium)``. At a steady rate calcium is the rate times ``tau_calcium``: a cell that was active hears more, for that long. ``strength = 0`` is the LIF.
 
-    ``x`` [T, ..., N], ``y`` [T, ..., N] spikes; ``v`` in units of threshold; ``c``, ``level``, ``width`` a decaying count of recent spikes; ``strength``, ``level``, ``tau``, ``tau_calcium`` shared or [N], the first two learned with
+    ``x`` [T, ..., N], ``y`` [T, ..., N] spikes; ``v`` in units of threshold; ``c``, ``level``, ``width`` a decaying count of recent spikes; ``strength``, ``level``, ``width``, ``tau``, ``tau_calcium`` shared or [N], the first two learned with
     ``learnable``; ``tau``, ``tau_calcium``, ``dt`` in seconds. Raises ``ValueError`` for times, ``width`` or threshold not above 0, ``dt`` missing or above a ``tau``.
     Source: astro-snn-language2023, of which no equations could be read: this is our reading of its abstract, with an astrocyte a cell instead of one for a group.
     """
@@ -44,7 +44,7 @@ class AstrocyteLIF(SpikingCell):
         tau_calcium: Value = 0.2,
         strength: Value = 0.5,
         level: Value = 4.0,
-        width: float = 2.0,
+        width: Value = 2.0,
         learnable: bool = False,
         dt: float | None = None,
         threshold: Value = 1.0,
@@ -57,7 +57,7 @@ class AstrocyteLIF(SpikingCell):
         own = learnable and size is not None
         self.strength = parameter(strength, size=size, learnable=learnable, per_neuron=own, name="strength")
         self.level = parameter(level, size=size, learnable=learnable, per_neuron=own, name="level")
-        self.width = parameter(width, positive=True, name="width")
+        self.width = parameter(width, size=size, positive=True, name="width")
 
     def update(self, s: State, x: Tensor) -> tuple[State, Tensor]:
         """One moment."""
