@@ -108,7 +108,7 @@ class GRU(nn.Module):
         with torch.no_grad():
             for tensor in self.parameters():
                 tensor.uniform_(-(width**-0.5), width**-0.5, generator=draws)
-            self.hidden.bias_ih_l0[width : 2 * width] = 3.0
+            self.hidden.get_parameter("bias_ih_l0")[width : 2 * width] = 3.0
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
         """Scores at every moment."""
