@@ -23,7 +23,7 @@ from neuropil.learning import Backprop, fit
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2)
+THRESHOLDS = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 5.5)
 """Below which share of a layer's mean output a cell transmits nothing."""
 MARGIN = 0.02
 """How far above the yardstick's an error may lie: the house's smallest difference of accuracy that matters."""
@@ -108,7 +108,7 @@ study = Study(
     lesion=Lesion("permuted"),
     off=Off("off", equals="alone"),
     tune=Tune(
-        space={"lr": (1e-3, 3e-3, 1e-2, 3e-2), "level": Grid((0, 1, 2, 3, 4), closed="low")},
+        space={"lr": (3e-3, 1e-2, 3e-2, 0.1, 0.3), "level": Grid((0, 1, 2, 3, 4), closed="low")},
         on="validation_log2_energy",
         arms=("two_point", "additive"),
         follow={"permuted": "two_point", "signed": "two_point", "gate": "two_point", "alone": "additive", "off": "additive"}
@@ -141,7 +141,9 @@ study = Study(
     "Pilots, all on seeds 1000 to 1002, test errors displayed only with energies: a limit of 6 as in the briefing left two-point nets at errors of 0.4 to 0.7 (rates 0.0003 to 0.01, context beginning at 0, 0.3 and 1 of the drive's size, strength 0.1 and 0.3), "
     "against 0.17 of additive ones, with and without clipped gradients; limits of 0.25 to 1 learned as well as these, so limits are what is tuned. Noise of 1 on both views was the first tried, 1.5 on sounds the second: at 1 sounds alone were 0.30 wrong and images 0.35, both 0.17. All pilots but the last two had speakers held out, drawn anew for each seed, 480 and then 240 updates. "
     "The authors' later ReLU6(R^2 + 2R + C(1 + abs(R))) stayed at 0.41 to 0.46 there and was left out. Penalties to 10 and thresholds to 2.2 were set when the energies of pilots lay at 11 to 13 log2 units; "
-    "at limit 0.5 and strength 0.3 the additive nets were ahead by 0.2 to 0.7 on all three seeds, and by 0.2 to 0.3 on seed 1000 with all speakers.",
+    "at limit 0.5 and strength 0.3 the additive nets were ahead by 0.2 to 0.7 on all three seeds, and by 0.2 to 0.3 on seed 1000 with all speakers. "
+    "A first tuning over rates of 0.001 to 0.03 had two-point cells best at its edge, 0.03 and limit 0.1 (11.5 log2 units), additive ones at 0.01 and strength 0.3 (11.0), and on ten seeds the latter ahead by 0.14 with a standard deviation of 0.37; "
+    "the largest threshold, then 2.2, was chosen in half of those seeds, so that rates and thresholds now go further.",
 )
 
 
