@@ -78,6 +78,13 @@ def test_off_is_the_constant_threshold_and_seeds_side_by_side_are_seeds_alone():
     assert many[0]["alignment"] != many[1]["alignment"]
 
 
+def test_a_net_that_diverged_is_a_bad_one_and_not_an_error():
+    (found,) = study.compute(arm("constant", lr=10.0, hidden_lr=100.0), SMOKE, [Seed(1003)])
+    assert found["accuracy"] < 0.5
+    assert max(found["loss_by_epoch"].y) <= 100
+    assert found["alignment"] == found["alignment"]
+
+
 def test_figures_draw_from_stored_results():
     table = Table([1007], {name: study.compute(arm(name), SMOKE, [Seed(1007)]) for name in ("linear", "readout", "backprop")})
     for _, draw in study.figures.values():

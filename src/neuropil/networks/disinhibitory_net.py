@@ -99,13 +99,13 @@ class DisinhibitoryNet(nn.Module):
 
     @torch.no_grad()
     def authors_feedback(self, rest: Rest) -> list[Tensor]:
-        """``Q`` of each hidden layer as the authors set it, [..., B, K, N]: scaled to a Euclidean norm of 1 for each item.
+        """``Q`` of each hidden layer as the authors set it, [..., B, K, N]: scaled to a Euclidean norm of 1 for each item (0 where no cell of a layer is active).
 
         Equation: ``Q_l = phi'(u_i) (d phi(u_e) chain from layer l to the output)``, in which cells do not feel their interneurons.
         """
         own = [_slopes(u_e, u_i) for u_e, u_i in zip(rest.u_e, rest.u_i, strict=True)]
         made = [j * i.unsqueeze(-2) for j, (_, i) in zip(self._back([e for e, _ in own]), own, strict=True)]
-        return [q / q.flatten(-2).norm(dim=-1)[..., None, None] for q in made]
+        return [q / q.flatten(-2).norm(dim=-1).clamp(min=1e-12)[..., None, None] for q in made]
 
     @torch.no_grad()
     def gradient_feedback(self, rest: Rest) -> list[Tensor]:

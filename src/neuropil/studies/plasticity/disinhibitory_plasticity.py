@@ -177,7 +177,7 @@ def control(arm: Settings, optimizer: Callable[..., torch.optim.Optimizer]) -> D
 
 
 def learn(arm: Settings, budget: Settings, nets: Replicas, tasks: Sequence[Task], seeds: Sequence[Seed]) -> list[dict[str, list[float]]]:
-    """Train all nets at once; return what each epoch gave, a dictionary of series a net."""
+    """Train all nets at once; return what each epoch gave, a dictionary of series a net. A net that diverged has no direction (alignment 0) and a loss of 100, the highest that is kept."""
     data = [(part.train[0], targets(part.train[1])) for part in tasks]
     probes = cycle([(x[:PROBE], target[:PROBE]) for x, target in data])
     readout = len(list(nets[0].parameters())) // 2
@@ -195,7 +195,14 @@ def learn(arm: Settings, budget: Settings, nets: Replicas, tasks: Sequence[Task]
     rule: Any = Backprop(split, loss) if by_gradient else control(arm, lambda own: torch.optim.Adam(own, lr=arm.lr))
     how = {"epochs": budget.epochs, "batch_size": budget.batch, "after_epoch": None if by_gradient else look, "progress": False}
     histories = fit(nets, data, rule, seeds=[seed.axis("order") for seed in seeds], together=True, **how)
-    return [{name: history.series(name) for name in history.epochs[-1]} for history in histories]
+    kept = {"loss": 100.0}
+    return [
+        {
+            name: np.nan_to_num(history.series(name), nan=kept.get(name, 0.0), posinf=100.0).clip(max=100.0).tolist()
+            for name in history.epochs[-1]
+        }
+        for history in histories
+    ]
 
 
 def alignments(rule: DisinhibitoryLearning, net: nn.Module, batch: tuple[Tensor, Tensor]) -> list[float]:
