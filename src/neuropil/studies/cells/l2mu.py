@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
+from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
 from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
 from neuropil.cells import leaky_matrices, legendre_matrices
@@ -26,7 +26,7 @@ GAIN = 5.0  # of the read-out: mean rates are far below 1
 PENALTY, READ = 1.0, 1000  # ridge, and of how many training clips
 SPIKING = {"rate": 0.02, "theta": 16.0, "cell": "spiking", "signed": True}
 LEGENDRE = {**SPIKING, "blend": 1.0}
-ALIKE = ("parameters", "compute", "data")
+ALIKE = ("parameters", "compute", "data", Match("spikes", ratio=0.25))
 
 study = Study(
     slug="l2mu",
@@ -62,7 +62,7 @@ study = Study(
     primary=Contrast("legendre", "leaky", on="accuracy", delta=0.03, match=ALIKE),
     secondary=(
         Contrast("legendre", "leaky", on="known_accuracy", delta=0.03, match=ALIKE),
-        Contrast("legendre", "unsigned", on="accuracy", delta=0.03, match=ALIKE),
+        Contrast("legendre", "unsigned", on="accuracy", delta=0.03, match=ALIKE[:3]),
         Contrast("rate", "legendre", on="accuracy", delta=0.03, match=("compute", "data")),
     ),
     dose=(Dose("held", at_least=0.3), Dose("speaking", at_least=0.7)),
