@@ -14,7 +14,7 @@ from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Me
 from neuropil.atlas.outcome import Outcome
 from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
 from neuropil.cells import ExpressiveLeakyMemory, log_spaced
-from neuropil.data import SpokenDigits, digit_sums, pair_up, spoken_digits
+from neuropil.data import SpeakerFold, SpokenDigits, digit_sums, pair_up, speaker_folds, spoken_digits
 from neuropil.learning import Replicas, learn_from_draws, ridge
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ study = Study(
             "share of pairs", floor=0.1, ceiling=1.0, label="sums told, new clips of known speakers", house="accuracy"
         ),
         "validation_accuracy": Metric(
-            "share of pairs", floor=0.1, ceiling=1.0, label="sums told, speaker kept from training", house="accuracy"
+            "share of pairs", floor=0.1, ceiling=1.0, label="sums told, new clips of known speakers, to choose by", house="accuracy"
         ),
         "first": Metric("share of pairs", floor=0.1, ceiling=1.0, label="first digit told, unheard speaker", house="accuracy"),
         "second": Metric("share of pairs", floor=0.1, ceiling=1.0, label="second digit told, unheard speaker", house="accuracy"),
@@ -83,7 +83,7 @@ study = Study(
     lesion=Lesion("geometric"),
     off=Off("off", "common"),
     tune=Tune(
-        space={"rate": Grid((0.005, 0.015, 0.045, 0.135)), "tau": Grid((3.0, 10.0, 30.0, 100.0, 300.0), closed="high")},
+        space={"rate": Grid((0.002, 0.006, 0.018, 0.054, 0.16)), "tau": Grid((10.0, 30.0, 100.0, 300.0), closed="high")},
         on="validation_accuracy",
         arms=("log", "common"),
         follow={
@@ -140,12 +140,15 @@ study = Study(
     data={"smoke": (), "glance": ("fsdd",), "desk": ("fsdd",)},
     paper={"value": 0.9, "units": "accuracy on SHD-Adding, about, read from a figure"},
     distance="Two Free Spoken Digits of six speakers through a cochlea model (20 channels of five fibres, 20 bins of 30 ms a digit) instead of the Spiking Heidelberg Digits (700, 10 ms); 32 memories instead of 100; "
-    "16,000 pairs instead of some 160,000; the read-out is trained to tell both digits, from which the likeliest sum is taken, instead of one of 19 sums; Adam with one-cycle rates and gradients of norm 1 at most instead of Adamax with a cosine, without "
+    "20,000 pairs instead of some 160,000; the read-out is trained to tell both digits, from which the likeliest sum is taken, instead of one of 19 sums; Adam with one-cycle rates and gradients of norm 1 at most instead of Adamax with a cosine, without "
     "dropout of the input; a synaptic time constant of one bin instead of half of one. NeuronIO, the Long Range Arena, branches, and the comparison with LSTM and Transformer are not here.",
     notes="A seed orders the six speakers; each is the unheard speaker of two nets, which are trained on four in five clips of the others, so that every seed hears all 3,000 clips twice as the first and twice as the second of a test pair, from "
     "speakers that the net never heard. Accuracy is pooled over the twelve nets (six in the learned arms); seeds are computed five at a time. Seeds share the pool, so intervals carry the Nadeau-Bengio correction for a test of a quarter of the training clips, which was derived for one fresh split a seed and is applied as the cautious choice. "
     "New clips of known speakers (500 a net) are a secondary measure, and the gate asks them whether the nets have learned to tell a digit at all: with unheard speakers nets this small tell little more than half of the digits, whatever their time constants. "
-    "Both arms are frozen at their time constants, as the authors' default is, and each searches one: that of all memories, or the longest (the shortest being one bin), on the same grid, with the rate (300 bins, the briefing's longest, bound the grid: pairs last 40 bins, so what is longer differs little); validation is on a speaker kept from training, who is among the six of the test. "
+    "Both arms are frozen at their time constants, as the authors' default is, and each searches one: that of all memories, or the longest (the shortest being one bin), on the same grid, with the rate (300 bins, the briefing's longest, bound the grid: pairs last 40 bins, so what is longer differs little); validation is on new clips of known speakers, the tested speaker being unheard. "
+    "A first tuning validated on a speaker kept from training, one a seed: both arms were at 0.06 to 0.16 at every point, which is chance, so it chose by noise (rate 0.045, tau 100 and rate 0.135, tau 100) and its spread seeds were at 0.09 to 0.15 in both arms; it is in the ledger. "
+    "On new clips of known speakers its nets told up to 0.65 of the sums (log-spaced, rate 0.015, longest 100) and 0.61 (common, rate 0.045, 100 bins); that choice of measure and grid was made on these. "
+    "A pilot that shifted training clips by up to two channels did not help (seed 1003, unheard 0.22 with and 0.30 without after 400 updates). "
     "The learned arms start from these and take both their tuning. "
     "Why both digits are trained and not the sum: nets of 32 memories that were trained on 19 sums (500 updates of 50 pairs, one to three speakers of seed 1000, rates 0.01 and 0.03) had hardly begun to learn (accuracy 0.09 to 0.15 for log-spaced, 0.09 to 0.15 for common time constants of 10, 30 and 100 bins), with one fibre a channel or five. "
     "first_held, the dose, is how much of the variance of the first digit (one-hot, so at a lag of 21 to 40 bins) a ridge regression (penalty 1) of 1,000 training pairs on the last memories explains on new clips of known speakers. The briefing asked for the lag "
@@ -179,19 +182,11 @@ class Net(nn.Module):
         return logits
 
 
-class Fold(NamedTuple):
-    """One net's clips: to train on, and to test on, of an unheard speaker and new ones of known speakers (or, to validate, both of a speaker kept from training)."""
-
-    train: Tensor
-    unheard: Tensor
-    known: Tensor
-
-
 class Task(NamedTuple):
     """The clips, and the folds of a seed, one a net."""
 
     digits: SpokenDigits
-    folds: list[Fold]
+    folds: list[SpeakerFold]
 
 
 def marks(budget: Settings, seed: Seed) -> SpokenDigits:
@@ -203,22 +198,13 @@ def marks(budget: Settings, seed: Seed) -> SpokenDigits:
 
 
 def make_task(budget: Settings, seed: Seed) -> Task:
-    """Split the clips for each fold: one speaker is unheard, and of the others one clip in five is kept back; to validate, another speaker is kept from training."""
+    """Make the clips of a seed and its folds by speaker, each as often as it has nets."""
     if budget.task == "marks":
         digits = marks(budget, seed)
     else:
         digits = spoken_digits(channels=budget.channels, bins=budget.bins, bin=budget.bin, max_rate=500.0)
-    draws, folds = seed.numpy("data"), []
-    order = draws.permutation(6)
-    for fold in range(budget.folds):
-        unheard, *others = (int(speaker) for speaker in np.roll(order, -fold))
-        if budget.get("validate"):
-            unheard = others.pop()
-        clips = digits.of(*others)
-        clips = clips[torch.from_numpy(draws.permutation(len(clips)))]
-        kept = len(digits.of(unheard))
-        folds += [Fold(clips[kept:], digits.of(unheard), clips[:kept])] * budget.nets
-    return Task(digits, folds)
+    folds = speaker_folds(digits, seed.numpy("data"), folds=budget.folds)
+    return Task(digits, [fold for fold in folds for _ in range(budget.nets)])
 
 
 def time_constants(arm: Settings, budget: Settings) -> Tensor | float:
@@ -356,8 +342,10 @@ def outcome(budget: Settings, nets: list[Net], mine: slice, heard: tuple[Heard, 
     decades = tau.log10()
     shown = torch.stack([net.cell(unheard.x[mine][0][:, :1])[0][:, 0] for net in nets[:1]])[0].detach()
     order = tau[0].argsort()
+    if budget.get("validate"):
+        return {"validation_accuracy": near["sum"]}
     return {
-        ("validation_accuracy" if budget.get("validate") else "accuracy"): far["sum"],
+        "accuracy": far["sum"],
         "known_accuracy": near["sum"],
         "first": far["first"],
         "second": far["second"],
