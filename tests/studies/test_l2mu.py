@@ -92,3 +92,8 @@ def test_figures_draw_from_stored_results():
     table = Table([1000], {name: shown(name) for name in study.arms})
     for _, draw in study.figures.values():
         draw(table)
+
+
+def test_while_settings_are_chosen_nothing_is_said_of_who_is_tested():
+    assert set(shown("legendre", validate=True)[0]) == {"validation_accuracy"}
+    assert shown("legendre", validate=True)[0]["validation_accuracy"] == shown("legendre")[0]["known_accuracy"]
