@@ -29,6 +29,8 @@ PICOSECOND = 1e-12
 RAMP, PULSE, WIDTH = 8.0, 15.0, 4.0
 """Picoseconds in which biases rise, at which pulses begin, and that they last."""
 AMPLITUDE = 2.0
+SOURCES = 8
+"""Junctions of the two input lines, the first of every netlist; their biases stay, so that they set no window."""
 SECONDS = 65.0
 """Picoseconds of a run; decisions take about 20."""
 NAMES = ("picohenries", "first", "second", "out", "a", "b")
@@ -71,7 +73,9 @@ study = Study(
             "share of spikes", floor=0.0, ceiling=1.0, label="spikes of inputs and hidden neurons that are one slip of 2 pi"
         ),
         "held": Metric("share of quanta", floor=0.0, ceiling=1.0, label="stored quanta that are there 120 ps later"),
-        "retuned": Metric("share of process draws", floor=0.0, ceiling=1.0, label="an external current makes XOR OR"),
+        "retuned": Metric(
+            "share of process draws", floor=0.0, ceiling=1.0, label="an external current makes XOR OR, the best of ten currents"
+        ),
         "delay": Metric("ps", better="lower", label="from the pulse to the decision"),
         "turns": Metric("turns of 2 pi", label="of the junction that is read, as drawn, mean over inputs"),
         "junctions": Metric("junctions", kind="exact", better="lower"),
@@ -106,11 +110,13 @@ study = Study(
     "A search is five generations of random and changed designs, scored noise-free at 0.8 to 1.2 of the design bias, single precision; of the 16 best the one with the widest window is kept, and its biases are scaled to the middle of it. "
     "Hidden neurons are coupled alike to both inputs and must give exactly one quantum. Any slip of the junction that is read counts as 1, so that a loop that answers flux periodically and runs on (a voltage, not a pulse) counts for the single neuron: "
     "the arms two_layer_exact and single_exact are searched for and judged by exactly one quantum for 1 and none for 0 (the secondary contrast). A seed is one search, four process draws and their heat; margin is their mean, to 2.5 points. "
-    "That a single layer fails XOR, as the briefing has it, is false here: a small loop does it by interference, each input moving it half a period. The bias that must fail is 1.5 of the design, not 1.3, which lies within the lines' own range (0.75 to 1.4). "
+    "That a single layer fails XOR, as the briefing has it, is false here: a small loop does it by interference, each input moving it half a period. The biases of the input lines stay as they are (with them scaled, in all looks but the last, no circuit could have a window wider than theirs, 0.75 to 1.4, which an audit saw); those of all else are scaled together. The stores behind hidden neurons are fed 0.7, so two layers fail above 1.43 at the latest. "
+    "The bias that must fail is 1.5, not the briefing's 1.3, which lies below that. "
     "Lesion: the winding from AND to the neuron that is read is left out at test. Doses: slips per spike of inputs and hidden neurons; quanta stored at the end that are there 120 ps later, with heat; one external current, subtracted from the AND neuron, that makes XOR OR (the best of ten, for all draws alike). "
     "Looks before registration: seeds 1 and 2, single neurons of 200 and 400 random designs at five biases (XOR right at four of five at best; OR and AND too); input lines at 12 biases with pulses of 1.0 to 2.0 critical currents, stores of 30 to 60 pH, junctions of 0.8 to 1.4; "
     "seed 1010 with 120 designs, and with 150 and 300 in three generations before hidden neurons were coupled alike (no OR found; windows two layers 0.18 and 0.04, single 0.62 and 0.56), after it seeds 1010 and 1011 (0.57 and 0.41; 0.56 and 0.62); "
     "seed 1000 with 300 designs (two layers 14 % with spread and heat, uninhibited 0); then the corners 0.8 to 1.2 and five generations, seed 1020 (two layers 46.7 %, all of it with single quanta; single neuron 62.1 %, of that 0). "
+    "with steady input lines seed 1021 (single 66.2 %, two layers 45.6 %; with steps of 0.03 ps at test 66.2 and 45.0). "
     "Any slip was primary before these numbers and stayed so: a running loop is the single neuron at its strongest; searches for exact answers were added after them.",
 )
 
@@ -228,9 +234,10 @@ class Bench(NamedTuple):
 
 
 def currents(circuit: JosephsonCircuit, net: Net, bias: Tensor, scales: Sequence[float], extra: Tensor | None = None) -> Any:
-    """Make what drives the circuit, [.., scales x patterns, N] by time: biases that rise to ``scales`` times the design, then a pulse at each input that is 1."""
+    """Make what drives the circuit, [.., scales x patterns, N] by time: biases that rise to ``scales`` times the design, those of the input lines to the design, then a pulse at each input that is 1."""
     rows = torch.tensor(scales, dtype=torch.float64).repeat_interleave(len(PATTERNS))[:, None]
-    held = rows * bias
+    steady = (torch.arange(bias.shape[-1]) < SOURCES).double()
+    held = (steady + (1 - steady) * rows) * bias
     if extra is not None:
         held = held + extra
     pulse = torch.zeros(len(rows), circuit.critical.shape[-1], dtype=torch.float64)
