@@ -115,7 +115,7 @@ study = Study(
     "Lesion: the winding from AND to the neuron that is read is left out at test. Doses: slips per spike of inputs and hidden neurons; quanta stored at the end that are there 120 ps later, with heat; one external current, subtracted from the AND neuron, that makes XOR OR (the best of ten, for all draws alike). "
     "Looks before registration: seeds 1 and 2, single neurons of 200 and 400 random designs at five biases (XOR right at four of five at best; OR and AND too); input lines at 12 biases with pulses of 1.0 to 2.0 critical currents, stores of 30 to 60 pH, junctions of 0.8 to 1.4; "
     "seed 1010 with 120 designs, and with 150 and 300 in three generations before hidden neurons were coupled alike (no OR found; windows two layers 0.18 and 0.04, single 0.62 and 0.56), after it seeds 1010 and 1011 (0.57 and 0.41; 0.56 and 0.62); "
-    "seed 1000 with 300 designs (two layers 14 % with spread and heat, uninhibited 0); then the corners 0.8 to 1.2 and five generations, seed 1020 (two layers 46.7 %, all of it with single quanta; single neuron 62.1 %, of that 0). "
+    "seed 1000 with 300 designs (two layers 14 % with spread and heat, uninhibited 0); then the corners 0.8 to 1.2 and five generations, seed 1020 (two layers 46.7 %, all of it with single quanta; single neuron 62.1 %, of that 0); "
     "with steady input lines seed 1021 (single 66.2 %, two layers 45.6 %; with steps of 0.03 ps at test 66.2 and 45.0). "
     "Any slip was primary before these numbers and stayed so: a running loop is the single neuron at its strongest; searches for exact answers were added after them.",
 )
@@ -270,7 +270,8 @@ def slips(
         state = circuit.float().transient(lambda t: current(t).float(), moments, generator=heat)
     else:
         state = circuit.transient(current, moments, generator=heat)
-    return _counted(state.phase.double()).unflatten(-2, (len(scales), len(PATTERNS)))
+    counts: Tensor = _counted(state.phase.double()).unflatten(-2, (len(scales), len(PATTERNS)))
+    return counts
 
 
 def _counted(phase: Tensor) -> Tensor:
