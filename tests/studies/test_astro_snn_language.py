@@ -31,7 +31,7 @@ def test_calcium_and_adaptation_have_the_same_time_constants():
 
 
 def test_levels_set_strength_or_threshold():
-    assert snn.cell_of(arm("astrocyte", level=0), 4).strength.item() == 0.125
+    assert snn.cell_of(arm("astrocyte", level=0), 4).strength.item() == 0.0625
     assert snn.cell_of(arm("alif", level=1), 4).beta.item() == pytest.approx(0.1)
     assert snn.cell_of(arm("facilitated", level=1), 4).beta.item() == pytest.approx(-0.1)
 
@@ -74,6 +74,17 @@ def test_off_is_the_plain_layer_and_the_seed_decides_everything():
     snn._learned.cache_clear()
     assert compute("lif", 1004) == lif
     assert compute("lif", 1005) != lif
+
+
+def test_seeds_side_by_side_learn_what_each_learns_alone():
+    for name in ("astrocyte", "gru"):
+        both = snn.learned(arm(name), SMOKE, [Seed(1000), Seed(1001)])
+        for model, value in zip(both, (1000, 1001), strict=True):
+            (alone,) = snn.learned(arm(name), SMOKE, [Seed(value)])
+            begun = snn.network(arm(name), SMOKE, Seed(value)).state_dict()
+            for key, tensor in alone.state_dict().items():
+                torch.testing.assert_close(model.state_dict()[key], tensor, rtol=1e-3, atol=1e-4)
+            assert any((tensor != begun[key]).any() for key, tensor in alone.state_dict().items())
 
 
 def test_arms_report_what_their_contrasts_need():
