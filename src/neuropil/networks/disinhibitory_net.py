@@ -70,7 +70,7 @@ class DisinhibitoryNet(nn.Module):
         return self._at(x, u_e, silent, [torch.zeros_like(u) for u in u_e], None)
 
     @torch.no_grad()
-    def controlled(self, x: Tensor, target: Tensor, feedback: Sequence[Tensor], start: Rest, *, iterations: int = 16) -> Rest:
+    def controlled(self, x: Tensor, target: Tensor, feedback: Sequence[Tensor], start: Rest, *, iterations: int = 12) -> Rest:
         """Where the closed loop rests: ``target`` [..., B, K], shares of the classes; ``feedback``: ``Q`` of each hidden layer [..., B, K, N].
 
         From ``start``, the open loop's rest, each iteration is a Newton step of every layer and a damped step of the control, small enough for the gain of the whole loop.

@@ -82,7 +82,7 @@ study = Study(
     lesion=Lesion("unheard", at_least=0.02),
     off=Off("off", equals="constant"),
     tune=Tune(
-        space={"lr": (0.003, 0.01, 0.03, 0.1), "hidden_lr": Grid((0.0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1), closed="low")},
+        space={"lr": (0.003, 0.01, 0.03, 0.1), "hidden_lr": Grid((0.0, 3e-5, 1e-4, 1e-3, 1e-2, 1e-1), closed="low")},
         on="validation_accuracy",
         arms=("linear", "constant"),
         follow={
@@ -98,7 +98,7 @@ study = Study(
         why="readout is solved in closed form and has no rate; its penalty is chosen on the validation items of every seed.",
         seeds=(1000, 1001),
         spread=tuple(range(1100, 1110)),
-        budget={"epochs": 8},
+        budget={"epochs": 6},
     ),
     budgets={
         "smoke": {"images": "digits", "side": 8, "splits": (400, 200, 400), "resplit": (600, 400), "test_items": 400, "width": 8}
