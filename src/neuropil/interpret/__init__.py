@@ -4,4 +4,13 @@ from neuropil.interpret.branching import branching_factor, branching_parameter
 from neuropil.interpret.induction import first_above, induction_strength, plateau_share, previous_token_strength
 from neuropil.interpret.memory_capacity import memory_capacity, memory_curve
 
-__all__ = ["branching_factor", "branching_parameter", "first_above", "induction_strength", "memory_capacity", "memory_curve", "plateau_share", "previous_token_strength"]
+__all__ = [
+    "branching_factor",
+    "branching_parameter",
+    "first_above",
+    "induction_strength",
+    "memory_capacity",
+    "memory_curve",
+    "plateau_share",
+    "previous_token_strength",
+]
