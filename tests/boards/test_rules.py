@@ -30,13 +30,8 @@ def test_every_rule_learns_from_as_many_presentations(name):
 
 
 def test_updates_are_what_a_rule_needs_presentations_for():
-    assert [run(name)["updates"] for name in ("Backprop", "LastLayer", "ForwardForward", "GoodnessBackprop", "Evolution")] == [
-        80,
-        80,
-        40,
-        40,
-        2,
-    ]
+    wanted = {"Backprop": 80, "LastLayer": 80, "ForwardForward": 40, "GoodnessBackprop": 40, "DisinhibitoryLearning": 80, "Evolution": 2}
+    assert {name: run(name)["updates"] for name in DIGITS.arms} == wanted
 
 
 def test_the_last_layer_alone_moves():

@@ -209,9 +209,13 @@ def make(entry: Settings) -> Cell:
 
 
 def _registered() -> list[Part]:
-    """The registered cells that can stand in the network: neurons without further inputs, whose output does not grow without bound as a phase does."""
+    """The registered cells that can stand in the network: neurons without further inputs, whose output does not grow without bound as a phase does.
+
+    Left out are also those that are networks in themselves (tagged ``memory`` or ``gated``), whose weights of their own would make the sizes unequal.
+    """
     import_module("neuropil.cells")
-    return [part for part in CELLS if not part.along and not part.features and getattr(part.make, "emits", "") != "phase"]
+    neurons = [part for part in CELLS if not (part.along or part.features or {"memory", "gated"} & set(part.tags))]
+    return [part for part in neurons if getattr(part.make, "emits", "") != "phase"]
 
 
 def _entry(part: Part) -> Entry:

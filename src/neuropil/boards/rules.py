@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, one_hot
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from neuropil.atlas import Grid, Metric, Seed, Settings
 from neuropil.atlas.board import Board, Entry, Task
 from neuropil.atlas.outcome import Outcome
 from neuropil.data import draw_split, load
-from neuropil.learning import Backprop, Evolution, ForwardForward, ForwardForwardLayer, LabelStrip, goodness_predict
-from neuropil.networks import MLP
+from neuropil.learning import Backprop, DisinhibitoryLearning, Evolution, ForwardForward, ForwardForwardLayer, LabelStrip, goodness_predict
+from neuropil.networks import MLP, DisinhibitoryNet
 
 STRIP = LabelStrip(10)
 PAIRS, SIGMA = 20, 0.02
@@ -76,6 +76,12 @@ board = Board(
             {"rule": "goodness", "local": False},
             ("tosato2023",),
             note="The same losses as ForwardForward, with gradients through all layers.",
+        ),
+        "DisinhibitoryLearning": Entry(
+            {"rule": "control"},
+            ("rossbroich2023",),
+            note="Cells with an interneuron each, and a readout without bias; the error comes by dis-inhibition and is read off inhibition. It looks at a batch "
+            "twice, without and with feedback, which counts as one presentation.",
         ),
         "Evolution": Entry(
             {"rule": "evolution"},
@@ -171,6 +177,17 @@ def by_goodness(entry: Settings, budget: Settings, found: Pictures, seed: Seed) 
     return Learned(lambda x: goodness_predict(model, STRIP, x), _size(model), len(seconds), shown, STRIP.classes, seconds)
 
 
+def by_control(entry: Settings, budget: Settings, found: Pictures, seed: Seed) -> Learned:
+    """Hebbian learning under feedback control, the authors' feedback and targets."""
+    model = DisinhibitoryNet(budget.mlp, generator=seed.torch("init"))
+    rule = DisinhibitoryLearning(
+        lambda parameters: torch.optim.Adam(parameters, lr=entry.rate), DisinhibitoryNet.authors_feedback, threshold="linear"
+    )
+    shares = torch.where(one_hot(found.y, budget.mlp[-1]) > 0, 0.99, 0.01 / (budget.mlp[-1] - 1))
+    seconds = _taught(model, rule, budget, found._replace(y=shares), seed, shown=1)
+    return Learned(lambda x: model(x).argmax(1), _size(model), len(seconds), len(seconds) * budget.batch, 1, seconds)
+
+
 def by_evolution(entry: Settings, budget: Settings, found: Pictures, seed: Seed) -> Learned:
     """An antithetic evolution strategy on the vector of all weights; the return of a network is its log likelihood of the batch."""
     model = MLP(budget.mlp, generator=seed.torch("init"))
@@ -187,7 +204,7 @@ def by_evolution(entry: Settings, budget: Settings, found: Pictures, seed: Seed)
     return Learned(lambda x: model(x).argmax(1), _size(model), len(seconds), shown, 1, seconds)
 
 
-RULES = {"backprop": by_gradient, "last": by_gradient, "goodness": by_goodness, "evolution": by_evolution}
+RULES = {"backprop": by_gradient, "last": by_gradient, "goodness": by_goodness, "control": by_control, "evolution": by_evolution}
 
 
 def _returns(members: Tensor, sizes: tuple[int, ...], x: Tensor, y: Tensor) -> np.ndarray:
