@@ -37,7 +37,7 @@ study = Study(
     slug="disinhibitory-plasticity",
     cites="rossbroich2023",
     claim="Where feedback reaches excitatory cells only by dis-inhibition, a Hebbian rule whose threshold follows each cell's inhibition trains hidden layers: it beats the same rule with a constant "
-    "threshold, and the best readout of hidden layers left as they were, by at least 0.02 correct.",
+    "threshold by at least 0.1 correct, and the best readout of hidden layers left as they were by at least 0.02.",
     fidelity="code",
     scale="reduced",
     arms={
@@ -63,7 +63,7 @@ study = Study(
         "samples": Metric("items", kind="exact", label="items to learn from"),
     },
     primary=(
-        Contrast("linear", "constant", on="accuracy", delta=0.02, match=_MATCH),
+        Contrast("linear", "constant", on="accuracy", delta=0.1, match=_MATCH),
         Contrast("linear", "readout", on="accuracy", delta=0.02, match=("parameters", "data")),
     ),
     secondary=(
@@ -82,7 +82,7 @@ study = Study(
     lesion=Lesion("unheard", at_least=0.02),
     off=Off("off", equals="constant"),
     tune=Tune(
-        space={"lr": (0.003, 0.01, 0.03, 0.1), "hidden_lr": Grid((0.0, 3e-5, 1e-4, 1e-3, 1e-2, 1e-1), closed="low")},
+        space={"lr": (0.003, 0.01, 0.03, 0.1, 0.3, 1.0), "hidden_lr": Grid((0.0, 3e-5, 1e-4, 1e-3, 1e-2, 1e-1), closed="low")},
         on="validation_accuracy",
         arms=("linear", "constant"),
         follow={
@@ -112,12 +112,14 @@ study = Study(
     "backpropagation runs through the same circuit, instead of through softplus units without interneurons.",
     notes="Equations, gains, targets (0.99 for the right class) and the scaling of the feedback to length 1 for each item follow the authors' code. As there, the feedback is computed from the forward weights and is not learned, and each cell's mean inhibition is taken from the open loop of the batch: the threshold needs no second phase, its tangent point does. "
     "The authors' Q holds phi'(u_e) once and the update holds it again, so even their exact rule is not the gradient, only near it; with the Q of gradient_feedback it is (golden test). "
-    "Adam; free choices, same grid and trials: rate of the readout (0.003 to 0.1) and of hidden layers (0 to 0.1; at 0 they stay as they were, a natural end). exact, two_phase, misread, backprop, unheard and shuffled take the rates of linear, so contrasts with them favour linear if anything. "
+    "Adam; free choices, same grid and trials: rate of the readout (0.003 to 1) and of hidden layers (0 to 0.1; at 0 they stay as they were, a natural end). exact, two_phase, misread, backprop, unheard and shuffled take the rates of linear, so contrasts with them favour linear if anything. "
     "constant is a covariance rule: threshold at the inverse of each cell's mean inhibition. It hears the error through the rate alone, and what its covariance adds is not held back by anything; because it may be worse than "
     "no learning at all, linear must also beat readout: ridge regression on the rates of the untrained hidden layers, penalty 0.0001 to 100 on validation. two_phase takes each cell's own rate before feedback as threshold. misread is linear with the inhibition that the cell gets under the next item of the batch: the same statistics, no knowledge of the item (added on the auditor's advice, never run before).  unheard is the linear rule with hidden feedback at 0: the tangent lies above the inverse everywhere, "
     "so that rule then depresses only (the briefing expects no update; that holds for exact). shuffled gives each cell the feedback of the cell half a layer away. "
     "Looks before registration, seeds 1200 and 1201: 6 epochs in batches of 100 at 0.003 (linear 0.83, exact 0.86, constant 0.27, two_phase 0.83, unheard 0.16, backprop at 0.01 0.90); 15 epochs in batches of 50: linear 0.91 / 0.92 / 0.91 at 0.003 / 0.01 / 0.03, 0.89 with hidden layers at a tenth, "
     "exact 0.93, two_phase 0.93, backprop 0.94 / 0.945 at 0.01 / 0.03, constant 0.10 to 0.66 at six settings (best at a hidden rate of 0.0001 or less), ridge 0.74; 30 epochs: linear 0.93 / 0.90 at 0.01 / 0.03, the loop less settled. "
+    "A first tuning, rates 0.003 to 0.1, ended at an edge for constant (0.59 on validation at 0.1, hidden layers at 0.0001; linear 0.90 at 0.01, 0.01) and on ten seeds gave linear 0.927, readout 0.763 and constant 0.47 with a spread of 0.10 from seed to seed, "
+    "which no number of seeds allowed tells from 0.02: so the grid goes to 1 since, and that contrast asks for 0.1, five times more, where readout, the better of the two controls, is held to 0.02. "
     "With pixels standardised (0.01, 15 epochs): linear 0.85, exact 0.94, backprop 0.94, constant 0.65: the tangent errs more where inhibition varies more. Pixels stay from 0 to 1, as in the authors' code.",
 )
 
