@@ -18,7 +18,7 @@ class FastWeightAttention(nn.Module):
     """Causal attention within a window, plus what a fast-weight memory holds for the same queries; x [..., T, width] -> the same.
 
     Equation, for each head: ``o_t = sum_(s > t - window)^t softmax(q_t . k_s / sqrt(n)) v_s + beta F_(t-1) q_t / |q_t|``; ``F`` is written with ``k_t / |k_t|``, ``v_t`` and the gate ``g_t`` (``FastWeights``): ``"scalar"``, one learned number,
-    ``"relevance"``, ``RelevanceGate`` of the head's queries and keys. The outputs of all heads pass one matrix.
+    ``"relevance"``, ``RelevanceGate`` of the head's queries and keys. The outputs of all heads pass one matrix. ``gate`` and ``held``, what the memory adds [..., heads, T, n], can be observed.
     """
 
     def __init__(self, width: int, heads: int, window: int, beside: Beside, gating: Gating) -> None:
@@ -27,7 +27,7 @@ class FastWeightAttention(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         if beside != "none":
             self.memory = FastWeights(width // heads, width // heads, write=beside, decay=0.98, learnable=True)
-            self.beta = nn.Parameter(torch.tensor(1.0))
+            self.beta, self.held = nn.Parameter(torch.tensor(0.1)), nn.Identity()
             self.gate = RelevanceGate(slope=2.0) if gating == "relevance" else None
             self.rate = nn.Parameter(torch.tensor(0.0)) if gating == "scalar" else None
 
@@ -48,8 +48,7 @@ class FastWeightAttention(nn.Module):
         mixed = scores.softmax(-1) @ v
         if self.beside != "none":
             q, k = F.normalize(q, dim=-1), F.normalize(k, dim=-1)
-            held, _ = self.memory(q, k, v, self.gates(q, k))
-            mixed = mixed + self.beta * held
+            mixed = mixed + self.held(self.beta * self.memory(q, k, v, self.gates(q, k))[0])
         y: Tensor = self.out(mixed.transpose(-3, -2).flatten(-2))
         return y
 
@@ -60,7 +59,7 @@ class FastWeightTransformer(nn.Module):
     Vectors x [..., T, inputs] -> [..., T, outputs]; ``window``: positions that attention sees, the present one included; ``beside``: ``"hebb"`` or ``"delta"`` fast weights, or ``"none"``; ``gating``: what scales their writes. No position is told where it is: the window is
     causal and short, and fast weights fade. Fast weights are empty at the start of every sequence and learn through the whole of it. Parts are named ``blocks.0.attn.gate``, ``blocks.0.attn.memory``, ...
 
-    Initial law: weights normal with variance 1 / fan_in, biases 0, drawn from ``generator``. Raises ``ValueError`` for unusable numbers and words, and for inputs of another width. Sources: schmidhuber1992, schlag2021 (fast weights in a transformer);
+    Initial law: weights normal with variance 1 / fan_in, biases 0, ``beta`` 0.1, drawn from ``generator``. Raises ``ValueError`` for unusable numbers and words, and for inputs of another width. Sources: schmidhuber1992, schlag2021 (fast weights in a transformer);
     synaptic-resonance2025 by our reading (the gate). Differs from the atlas's first reading in that the fast weights are not clipped to a norm of 1, which would hold a few pairs only, and are not cut from the gradient between chunks.
     """
 
