@@ -62,7 +62,15 @@ def smoke(task: str, name: str, rate: float = 0.01, seed: int = 0):
 
 def test_every_cell_of_the_library_that_can_stand_on_it_does():
     left_out = {part.name for part in CELLS if part.make.__module__.startswith("neuropil.cells.")} - set(ENTRIES)
-    assert left_out == {"EventGRU", "ExpressiveLeakyMemory", "LegendreMemory", "PhaseOscillator", "SphereOscillator", "TwoPoint"}
+    assert left_out == {
+        "DisinhibitoryUnit",
+        "EventGRU",
+        "ExpressiveLeakyMemory",
+        "LegendreMemory",
+        "PhaseOscillator",
+        "SphereOscillator",
+        "TwoPoint",
+    }
     for name, entry in board.entries().items():
         assert entry.file == Path(inspect.getfile(CELLS[name].make))
 

@@ -211,10 +211,11 @@ def make(entry: Settings) -> Cell:
 def _registered() -> list[Part]:
     """The registered cells that can stand in the network: neurons without further inputs, whose output does not grow without bound as a phase does.
 
-    Left out are also those that are networks in themselves (tagged ``memory`` or ``gated``), whose weights of their own would make the sizes unequal.
+    Left out are also those that are networks in themselves (tagged ``memory`` or ``gated``), whose weights of their own would make the sizes unequal, and
+    those with an interneuron of their own (``inhibitory``), which are active without input, so that no drive makes them begin.
     """
     import_module("neuropil.cells")
-    neurons = [part for part in CELLS if not (part.along or part.features or {"memory", "gated"} & set(part.tags))]
+    neurons = [part for part in CELLS if not (part.along or part.features or {"memory", "gated", "inhibitory"} & set(part.tags))]
     return [part for part in neurons if getattr(part.make, "emits", "") != "phase"]
 
 
