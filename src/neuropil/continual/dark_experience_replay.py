@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
+from neuropil.continual.experience_replay import ExperienceReplay
 from neuropil.continual.fine_tuning import plain
-from neuropil.continual.replay_buffer import ReplayBuffer
-from neuropil.continual.strategy import STRATEGIES, Batch, Loss, Optimizer, State, Strategy
+from neuropil.continual.strategy import STRATEGIES, Batch, Loss, Optimizer, State
 
 
 @STRATEGIES.register(
@@ -18,7 +18,7 @@ from neuropil.continual.strategy import STRATEGIES, Batch, Loss, Optimizer, Stat
     off={"alpha": 0.0, "beta": 0.0},
     like=plain,
 )
-class DarkExperienceReplay(Strategy):
+class DarkExperienceReplay(ExperienceReplay):
     """DER++: ``objective = L(x, y) + alpha mean (z(x') - z')^2 + beta L(x'', y'')``; ``beta = 0`` is DER.
 
     ``(x', z')`` and ``(x'', y'')``: two independent draws of ``draw`` examples from a reservoir of ``capacity``, with the logits ``z'`` that the network
@@ -37,16 +37,10 @@ class DarkExperienceReplay(Strategy):
         beta: float = 0.5,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__(optimizer, loss, generator=generator)
-        if capacity < 0 or draw < 1 or not (alpha >= 0 and beta >= 0):
-            raise ValueError(
-                f"DarkExperienceReplay takes a capacity from 0, a draw from 1, alpha and beta from 0; {capacity}, {draw}, {alpha} and {beta} were given."
-            )
-        self.capacity, self.draw, self.alpha, self.beta = capacity, draw, alpha, beta
-
-    def init(self, model: nn.Module) -> State:
-        """Make the first state: an empty reservoir."""
-        return super().init(model) | {"buffer": ReplayBuffer(self.capacity, generator=self.generator)}
+        super().__init__(optimizer, loss, capacity=capacity, draw=draw, generator=generator)
+        if not (alpha >= 0 and beta >= 0):
+            raise ValueError(f"DarkExperienceReplay takes alpha and beta from 0, {alpha} and {beta} were given.")
+        self.alpha, self.beta = alpha, beta
 
     def objective(self, model: nn.Module, batch: Batch, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss on the batch, the distance to old answers and the loss on old labels."""

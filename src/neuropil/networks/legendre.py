@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from neuropil.cells import legendre_matrices
 from neuropil.dynamics import Cell
+from neuropil.synapses.synapse import check_size
 
 
 class LegendreMemoryUnit(Cell):
@@ -43,7 +44,8 @@ class LegendreMemoryUnit(Cell):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(size)
-        check_sizes(type(self).__name__, size=size, memory=memory, hidden=hidden)
+        for name, given in (("size", size), ("memory", memory), ("hidden", hidden)):
+            check_size(given, name, type(self).__name__)
         self.memory, self.order, self.hidden, self.out_size = memory, order, hidden, hidden
         A, B = matrices(order, theta)
         self.A, self.B = nn.Buffer(A.float()), nn.Buffer(B.float())
@@ -78,13 +80,6 @@ class LegendreMemoryUnit(Cell):
         memory = s.memory @ self.A.mT + u.unsqueeze(-1) * self.B
         hidden = torch.tanh(heard + s.hidden @ self.recurrent.mT + memory.flatten(-2) @ self.read.mT)
         return hidden, self.State(memory, hidden)
-
-
-def check_sizes(what: str, **sizes: int) -> None:
-    """Raise ``ValueError`` in one sentence unless all sizes are whole numbers, 1 or more."""
-    for name, given in sizes.items():
-        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-            raise ValueError(f"{name} of a {what} is a whole number, 1 or more, {given!r} was given.")
 
 
 def lecun_uniform(rows: int, columns: int, generator: torch.Generator | None) -> nn.Parameter:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from neuropil.cells import legendre_matrices
 from neuropil.dynamics import Arctan, Cell, Surrogate
-from neuropil.networks.legendre import check_sizes, lecun_uniform, xavier_normal
+from neuropil.networks.legendre import lecun_uniform, xavier_normal
+from neuropil.synapses.synapse import check_size
 
 
 class Population(NamedTuple):
@@ -61,7 +62,8 @@ class SpikingLegendreMemoryUnit(Cell):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__(size)
-        check_sizes(type(self).__name__, size=size, memory=memory, hidden=hidden)
+        for name, given in (("size", size), ("memory", memory), ("hidden", hidden)):
+            check_size(given, name, type(self).__name__)
         if not (0 < beta < 1 and threshold > 0):
             raise ValueError(f"beta lies between 0 and 1 and threshold is above 0, {beta!r} and {threshold!r} were given.")
         self.memory, self.order, self.hidden, self.signed, self.out_size = memory, order, hidden, signed, hidden
