@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from neuropil.atlas.index import index
+
+UNBUILT = next(found["slug"] for found in index() if found["status"] == "catalogued")
 SPARSE = Path(__file__).parent.parent / "docs" / "examples" / "sparse_expansion.py"
 
 
@@ -81,7 +84,7 @@ def test_output_fits_the_terminal(words, columns):
         (("show", "no-such-thing-at-all"), "has no study"),
         (("cite", "homeostatic-net"), "homeostatic-nets"),
         (("run", "missing.py"), "There is no file missing.py"),
-        (("run", "hd-snn-motion"), "catalogued and not yet implemented"),
+        (("run", UNBUILT), "catalogued and not yet implemented"),
         (("run", str(SPARSE), "--budget", "huge"), "has no budget 'huge'; it has smoke, glance, desk"),
         (("run", str(SPARSE), "--arms", "sparse,dense"), "has no arm 'dense'; its arms are"),
         (("run", str(SPARSE), "--seeds", "9:3"), "names no seeds; write a range as 0:10"),

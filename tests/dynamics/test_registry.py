@@ -56,9 +56,17 @@ def test_the_families_register_what_they_export():
 import inspect, neuropil.cells, neuropil.synapses, neuropil.plasticity
 from neuropil.dynamics import Cell
 from neuropil.dynamics.registry import CELLS, SYNAPSES, RULES
-for family, registry in ((neuropil.cells, CELLS), (neuropil.synapses, SYNAPSES)):
-    assert {p.name for p in registry} == {n for n in family.__all__ if inspect.isclass(getattr(family, n))} - {"Synapse"}, registry
-assert {p.name for p in RULES} == {n for n in neuropil.plasticity.__all__ if inspect.isclass(c := getattr(neuropil.plasticity, n)) and issubclass(c, Cell)}
+def cells(family):
+    return {n for n in family.__all__ if inspect.isclass(c := getattr(family, n)) and issubclass(c, Cell)}
+def classes(family):
+    return {n for n in family.__all__ if inspect.isclass(getattr(family, n))}
+def of(registry, family):
+    return {p.name for p in registry if p.make.__module__.startswith(family.__name__ + ".")}
+assert {p.name for p in CELLS} == cells(neuropil.cells) | of(CELLS, neuropil.plasticity)
+assert classes(neuropil.cells) == cells(neuropil.cells)
+assert {p.name for p in SYNAPSES} == classes(neuropil.synapses) - {"Synapse"}
+assert {p.name for p in RULES} | of(CELLS, neuropil.plasticity) == cells(neuropil.plasticity)
+assert of(CELLS, neuropil.plasticity) == {"Neuromodulator"}
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from neuropil.data.augment import colour_distortion, random_resized_crop
     from neuropil.data.by_speaker import SpeakerFold, speaker_folds
     from neuropil.data.cochlea import Cochlea, erb, erb_number
+    from neuropil.data.context_recall import ContextRecall, Recall
     from neuropil.data.corruptions import STRENGTHS, corrupt
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
     from neuropil.data.tasks import LagPatterns
     from neuropil.data.tetrominoes import tetromino_scenes, tetromino_shapes
-from neuropil.data.context_recall import ContextRecall, Recall
 
 __all__ = [
     "STRENGTHS",
@@ -91,6 +91,7 @@ _WHERE = {
     "augment": ("colour_distortion", "random_resized_crop"),
     "tetrominoes": ("tetromino_scenes", "tetromino_shapes"),
     "cochlea": ("Cochlea", "erb", "erb_number"),
+    "context_recall": ("ContextRecall", "Recall"),
     "corruptions": ("STRENGTHS", "corrupt"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "motion": ("MotionMovies", "cosines", "glimpses", "gradient_events", "space_time_patches", "whiten"),

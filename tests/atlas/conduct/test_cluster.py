@@ -167,7 +167,7 @@ def test_a_worker_killed_in_mid_sweep_loses_nothing_and_counts_nothing_twice(ben
     tallied.compute(cells, site.on, told, watch=watch)
     assert seen == list(range(1, 61))
     begun = tallied.begun
-    assert len(tallied.processes) == 2
+    assert len(tallied.processes) >= 2  # an idle process ends, and another may follow it
     assert len(set(begun)) == 60
     assert site.staff[0].wait() == -signal.SIGKILL
     assert len(begun) - 60 <= sum("is run again" in sentence for sentence in told) <= 1

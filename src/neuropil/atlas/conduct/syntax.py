@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import gc
 import hashlib
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +27,25 @@ Import = tuple[str | None, tuple[str, ...] | None, int]
 _SETTLED = 2_000_000_000
 """Nanoseconds that a file must have been left alone: one written twice within a tick of the clock may keep its size and times."""
 _MOST_CODES = 4096
+
+
+_PARSING = threading.Lock()
+
+
+def parse(text: str) -> ast.Module:
+    """Give a text's syntax tree; raises ``SyntaxError``.
+
+    Python below 3.11.8 counts the depth of a tree in one place: what a collection of garbage calls in mid-parse, or lets another thread do, ends
+    it in a ``SystemError`` though the text is fine if that parses too (CPython issue 106905). So nothing is collected meanwhile.
+    """
+    with _PARSING:
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return ast.parse(text)
+        finally:
+            if collecting:
+                gc.enable()
 
 
 @dataclass(frozen=True)
@@ -56,7 +77,7 @@ def tree(path: Path) -> str:
 @lru_cache(maxsize=512)
 def _read(path: Path, _written: tuple[int, ...]) -> tuple[str, Facts]:
     try:
-        parsed = ast.parse(path.read_text(encoding="utf-8"))
+        parsed = parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise AtlasError(f"{path} is not valid Python (line {error.lineno}: {error.msg}); mend it and run again.") from None
     imports: list[Import] = []

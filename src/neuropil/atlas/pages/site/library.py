@@ -28,7 +28,7 @@ def about(part: str) -> str:
     module = syntax.facts(PACKAGE / family / "__init__.py").origins[name]
     base = PACKAGE.parent.joinpath(*module.split("."))
     file = next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if file else ():
+    for node in ast.walk(syntax.parse(file.read_text(encoding="utf-8"))) if file else ():
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ").replace("``", "")
     return ""
