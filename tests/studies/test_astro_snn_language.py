@@ -79,12 +79,23 @@ def test_off_is_the_plain_layer_and_the_seed_decides_everything():
 def test_seeds_side_by_side_learn_what_each_learns_alone():
     for name in ("astrocyte", "gru"):
         both = snn.learned(arm(name), SMOKE, [Seed(1000), Seed(1001)])
-        for model, value in zip(both, (1000, 1001), strict=True):
+        assert [len(nets) for nets in both] == ([1, 1] if name == "gru" else [2, 2])
+        for models, value in zip(both, (1000, 1001), strict=True):
             (alone,) = snn.learned(arm(name), SMOKE, [Seed(value)])
-            begun = snn.network(arm(name), SMOKE, Seed(value)).state_dict()
-            for key, tensor in alone.state_dict().items():
-                torch.testing.assert_close(model.state_dict()[key], tensor, rtol=1e-3, atol=1e-4)
-            assert any((tensor != begun[key]).any() for key, tensor in alone.state_dict().items())
+            for net, (one, other) in enumerate(zip(models, alone, strict=True)):
+                begun = snn.network(arm(name), SMOKE, Seed(value), net).state_dict()
+                for key, tensor in other.state_dict().items():
+                    torch.testing.assert_close(one.state_dict()[key], tensor, rtol=1e-3, atol=1e-4)
+                assert any((tensor != begun[key]).any() for key, tensor in other.state_dict().items())
+
+
+def test_the_outcome_of_a_seed_is_the_mean_of_its_nets():
+    (nets,) = snn.learned(arm("astrocyte"), SMOKE, [Seed(1003)])
+    one, other = (snn.measure(arm("astrocyte"), SMOKE, Seed(1003), net) for net in nets)
+    found = compute("astrocyte", 1003)
+    assert one["gain_spread"] != other["gain_spread"]
+    assert found["gain_spread"] == pytest.approx((one["gain_spread"] + other["gain_spread"]) / 2)
+    assert found["gain"].y[5] == pytest.approx((one["gain"].y[5] + other["gain"].y[5]) / 2)
 
 
 def test_arms_report_what_their_contrasts_need():
