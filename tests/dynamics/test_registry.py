@@ -53,7 +53,7 @@ def test_incomplete_entries_are_refused(arguments, says):
 
 def test_the_families_register_what_they_export():
     code = """
-import inspect, neuropil.cells, neuropil.synapses, neuropil.plasticity
+import inspect, neuropil.cells, neuropil.memory, neuropil.synapses, neuropil.plasticity
 from neuropil.dynamics import Cell
 from neuropil.dynamics.registry import CELLS, SYNAPSES, RULES
 def cells(family):
@@ -67,6 +67,8 @@ assert classes(neuropil.cells) == cells(neuropil.cells)
 assert {p.name for p in SYNAPSES} == classes(neuropil.synapses) - {"Synapse"}
 assert {p.name for p in RULES} | of(CELLS, neuropil.plasticity) == cells(neuropil.plasticity)
 assert of(CELLS, neuropil.plasticity) == {"Neuromodulator"}
+memories = {n for n in classes(neuropil.memory) if hasattr(getattr(neuropil.memory, n), "recall") and not getattr(getattr(neuropil.memory, n), "_is_protocol", False)}
+assert {p.name for p in neuropil.memory.MEMORIES} == memories
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

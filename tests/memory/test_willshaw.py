@@ -84,3 +84,32 @@ def test_clearing_overwrites_and_without_it_contents_add_up():
 def test_bad_input(make, kind, word):
     with pytest.raises(kind, match=word):
         make()
+
+
+def test_capacity_is_the_load_at_which_false_answers_reach_what_is_allowed():
+    """Willshaw's law backwards: as many pairs as ``capacity`` says, and as many cells answer falsely as were allowed, within the error of taking them as independent."""
+    size, active, wrong = 400, 7, 0.05
+    memory = WillshawMemory(size, size)
+    pairs = round(memory.capacity(active, active, wrong=wrong))
+    load = 1 - (1 - active**2 / size**2) ** pairs
+    assert load**active * (size - active) == pytest.approx(wrong * active, rel=0.01)
+    rng = np.random.default_rng(5)
+    keys, contents = (torch.from_numpy(coded(rng, pairs, size, active)).float() for _ in range(2))
+    s = memory.initial()
+    for key, content in zip(keys, contents, strict=True):
+        s = memory.write(s, key, content)
+    found = memory.recall(type(s)(s.w.expand(300, -1, -1)), keys[:300])[0]
+    false = (found - contents[:300]).sum().item() / 300
+    assert wrong * active * 0.8 < false < wrong * active * 2.5
+
+
+def test_erasing_takes_the_pair_and_only_what_others_share_with_it():
+    memory = WillshawMemory(6, 4)
+    one, other = torch.tensor([1.0, 1, 0, 0, 0, 0]), torch.tensor([0.0, 0, 0, 1, 1, 0])
+    first, second = torch.tensor([1.0, 1, 0, 0]), torch.tensor([0.0, 1, 1, 0])
+    s = memory.write(memory.write(memory.initial(), one, first), other, second)
+    gone = memory.erase(s, one)
+    assert memory.recall(gone, one)[0].sum() == 0
+    assert_close(memory.recall(gone, other)[0], second)
+    part = memory.erase(s, one, torch.tensor([1.0, 0, 0, 0]))
+    assert memory.recall(part, one)[0].tolist() == [0, 1, 0, 0]

@@ -1,8 +1,24 @@
 """Memories: written in one presentation, read by content or position; one memory a file."""
 
+from neuropil.memory.consolidated import ConsolidatedHebb
 from neuropil.memory.fast_weights import FastWeights, RelevanceGate
-from neuropil.memory.protocol import Memory
+from neuropil.memory.hopfield import Hopfield
+from neuropil.memory.protocol import MEMORIES, AskedByContent, Bounded, Erasable, Memory, MemoryCost, memory_cost
 from neuropil.memory.spiking_cam import SpikingCAM
 from neuropil.memory.willshaw import WillshawMemory
 
-__all__ = ["FastWeights", "Memory", "RelevanceGate", "SpikingCAM", "WillshawMemory"]
+__all__ = [
+    "MEMORIES",
+    "AskedByContent",
+    "Bounded",
+    "ConsolidatedHebb",
+    "Erasable",
+    "FastWeights",
+    "Hopfield",
+    "Memory",
+    "MemoryCost",
+    "RelevanceGate",
+    "SpikingCAM",
+    "WillshawMemory",
+    "memory_cost",
+]

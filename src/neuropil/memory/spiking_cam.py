@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neuropil.dynamics import Cell
-from neuropil.memory.protocol import check_binary, check_sizes
+from neuropil.memory.protocol import MEMORIES, check_binary, check_sizes
 from neuropil.plasticity.plastic import check_third
 
 DT_MS = 1.0
@@ -24,6 +24,7 @@ POPULATIONS = ("cue", "content", "gate", "interneuron", "cue_copy", "content_cop
 QUICK = ("gate", "interneuron", "cue_copy")
 
 
+@MEMORIES.register(cites=("hippocampal-spiking-cam2023",), tags=("one-hot", "spiking"), example={"cue_size": 6, "content_size": 12})
 class SpikingCAM(Cell):
     """Memory of pairs (one-hot cue, binary content) in spiking cells: written by holding both for 3 ms, asked by one spike of either.
 
@@ -50,6 +51,7 @@ class SpikingCAM(Cell):
     """
 
     emits = "spikes"
+    synapses: tuple[str, ...] = ("content_w", "cue_w")
 
     class State(NamedTuple):
         """``v``, ``i``, ``left`` (moments of rest to come) [..., P]; ``recent`` [..., 3, P]: the last spikes, newest first; weights

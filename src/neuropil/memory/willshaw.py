@@ -8,9 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from neuropil.memory.protocol import check_binary, check_sizes
+from neuropil.memory.protocol import MEMORIES, check_asked, check_binary, check_own, check_sizes
 
 
+@MEMORIES.register(cites=("willshaw1969",), tags=("pairs", "auto", "binary"), example={"cue_size": 24, "content_size": 24})
 class WillshawMemory(nn.Module):
     """Associative memory of binary synapses that are switched on where cue and content were active together.
 
@@ -29,6 +30,8 @@ class WillshawMemory(nn.Module):
 
         w: Tensor
 
+    synapses: tuple[str, ...] = ("w",)
+
     def __init__(self, cue_size: int, content_size: int, *, threshold: float | str = "all", clear: bool = False) -> None:
         super().__init__()
         check_sizes(cue_size, content_size, "WillshawMemory")
@@ -45,17 +48,41 @@ class WillshawMemory(nn.Module):
 
     def write(self, s: State, cue: Tensor, content: Tensor) -> State:
         """Switch on the synapses between active cells, after clearing what the active cues held where ``clear`` says so."""
-        cue = check_binary(cue, self.cue_size, s.w.shape[:-2], "cue", "WillshawMemory").unsqueeze(-2)
-        content = check_binary(content, self.content_size, s.w.shape[:-2], "content", "WillshawMemory").unsqueeze(-1)
+        cue, content = self._cue(s, cue).unsqueeze(-2), self._content(s, content, "content").unsqueeze(-1)
         return self.State(torch.maximum(s.w * (1 - cue) if self.clear else s.w, content * cue))
+
+    def erase(self, s: State, cue: Tensor, content: Tensor | None = None) -> State:
+        """Switch off all synapses of the active cells of ``cue``, or those to ``content`` alone; other pairs lose what they share with it."""
+        gone = self._cue(s, cue).unsqueeze(-2)
+        if content is not None:
+            gone = gone * self._content(s, content, "content").unsqueeze(-1)
+        return self.State(s.w * (1 - gone))
 
     def recall(self, s: State, cue: Tensor) -> tuple[Tensor, State]:
         """Return the content under ``cue``; the memory is left as it is."""
-        return self._read(s.w, check_binary(cue, self.cue_size, s.w.shape[:-2], "cue", "WillshawMemory")), s
+        cue = self._cue(s, cue)
+        return self._read(s.w, cue), s
 
     def recall_cues(self, s: State, fragment: Tensor) -> tuple[Tensor, State]:
         """Return the cues of ``fragment``; the memory is left as it is."""
-        return self._read(s.w.mT, check_binary(fragment, self.content_size, s.w.shape[:-2], "fragment", "WillshawMemory")), s
+        fragment = self._content(s, fragment, "fragment")
+        return self._read(s.w.mT, fragment), s
+
+    def capacity(self, cue_active: int, content_active: int, *, wrong: float = 0.01) -> float:
+        """Give how many random pairs it holds: at ``p`` synapses on, ``N - b`` cells answer falsely with ``p^a`` each, taken as independent (willshaw1969)."""
+        check_asked(cue_active, content_active, wrong, self)
+        others = self.content_size - content_active
+        load = min((wrong * content_active / others) ** (1 / cue_active), 1.0) if others else 1.0
+        each = cue_active * content_active / (self.cue_size * self.content_size)
+        return math.inf if load == 1 or each == 1 else math.log1p(-load) / math.log1p(-each)
+
+    def _cue(self, s: State, cue: Tensor) -> Tensor:
+        check_own(s, self)
+        return check_binary(cue, self.cue_size, s.w.shape[:-2], "cue", "WillshawMemory")
+
+    def _content(self, s: State, content: Tensor, name: str) -> Tensor:
+        check_own(s, self)
+        return check_binary(content, self.content_size, s.w.shape[:-2], name, "WillshawMemory")
 
     def _read(self, w: Tensor, x: Tensor) -> Tensor:
         found = (w @ x.unsqueeze(-1)).squeeze(-1)

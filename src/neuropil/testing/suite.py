@@ -6,19 +6,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
 from neuropil.dynamics import leaves
 from neuropil.dynamics.registry import CELLS, RULES, SYNAPSES, Part
+from neuropil.memory.protocol import MEMORIES
 from neuropil.testing.bench import Bench
 
-FILES = ("sequences", "independence", "numbers", "elementwise", "refusals")
+if TYPE_CHECKING:
+    from neuropil.testing.memories import MemoryBench
+
+FILES = ("sequences", "independence", "numbers", "elementwise", "refusals", "memories")
 """The files beside this one that state the checks."""
 Function = Callable[..., None]
 Wanted = Callable[[Part], bool]
+Kind = Literal["dynamics", "memory"]
+"""What is driven by inputs (cells, synapses, rules), or written and asked (memories)."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Stated:
     function: Function
     wanted: Wanted
     cases: Mapping[str, Any]
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -58,19 +65,30 @@ class Subject:
         self.part = part
 
     @cached_property
-    def bench(self) -> Bench:
+    def bench(self) -> Bench | MemoryBench:
         """The bench that all checks of this part share; instances are made anew for each."""
+        if kind_of(self.part) == "memory":
+            from neuropil.testing.memories import MemoryBench
+
+            return MemoryBench(self.part)
         return Bench(self.part)
 
 
 _SUITE: list[Stated] = []
 
 
-def asked(wanted: Wanted = lambda part: True, cases: Mapping[str, Any] | None = None) -> Callable[[Function], Function]:
-    """Decorator: put a check ``function(bench)``, or ``function(bench, case)``, into the suite, asked of the parts that are ``wanted``."""
+def kind_of(part: Part) -> Kind:
+    """Whether a part is a memory, which has ``write`` and ``recall``, or something that inputs drive."""
+    return "memory" if hasattr(part.make, "write") and hasattr(part.make, "recall") else "dynamics"
+
+
+def asked(
+    wanted: Wanted = lambda part: True, cases: Mapping[str, Any] | None = None, kind: Kind = "dynamics"
+) -> Callable[[Function], Function]:
+    """Decorator: put a check ``function(bench)``, or ``function(bench, case)``, into the suite, asked of the parts of this kind that are ``wanted``."""
 
     def add(function: Function) -> Function:
-        _SUITE.append(Stated(function, wanted, cases or {}))
+        _SUITE.append(Stated(function, wanted, cases or {}, kind))
         return function
 
     return add
@@ -91,7 +109,8 @@ def checks(part: type | Part, **facts: Any) -> list[Check]:
     for file in FILES:
         import_module(f"neuropil.testing.{file}")
     subject = Subject(_part(part, facts))
-    wanted = [stated for stated in _SUITE if stated.wanted(subject.part)]
+    kind = kind_of(subject.part)
+    wanted = [stated for stated in _SUITE if stated.kind == kind and stated.wanted(subject.part)]
     return [Check(stated, subject, case) for stated in wanted for case in (stated.cases or [""])]
 
 
@@ -129,7 +148,7 @@ def _part(part: type | Part, facts: dict[str, Any]) -> Part:
 
 
 def _registered(part: Any) -> Part | None:
-    return next((one for registry in (CELLS, SYNAPSES, RULES) for one in registry if one.make is part), None)
+    return next((one for registry in (CELLS, SYNAPSES, RULES, MEMORIES) for one in registry if one.make is part), None)
 
 
 def require(holds: object, sentence: str) -> None:
