@@ -74,7 +74,7 @@ def test_an_uninhibited_net_lacks_one_winding():
 
 
 def test_designs_are_drawn_and_changed_within_one_range():
-    drawn = sfq.draw_knobs(3000, Seed(1000).torch("hidden"))
+    drawn = sfq.draw_knobs((3000,), Seed(1000).torch("hidden"))
     near = sfq.changed(drawn, Seed(1000).torch("steps"))
     for one in (drawn, near, sfq.alike(drawn)):
         assert one.picohenries.min() >= 6
@@ -100,13 +100,38 @@ def test_designs_that_are_right_at_more_biases_come_first_and_then_those_that_ar
     assert scores.tolist() == pytest.approx([1.75, 1.875, 3, 0.5])
 
 
-def test_a_search_finds_an_and_neuron_with_a_window():
-    size = Settings("some", {**study.budgets["desk"], "generations": 2, "kept": 4})
+def test_searches_find_and_neurons_with_a_window_each_for_itself():
+    size = Settings("some", {**study.budgets["desk"], "searches": 2, "generations": 2, "kept": 4})
     draws = Seed(1006).torch("and")
-    best, behind = sfq.evolve(lambda knobs, _: sfq.one_neuron(sfq.alike(knobs)), sfq.TRUTH["and"], size, draws, designs=48, exact=True)
-    assert behind.shape == (4, 2)
-    good = sfq.scanned(sfq.one_neuron(sfq.alike(best)), size, sfq.TRUTH["and"], exact=True)
-    assert max(sfq.around_design(one, size.scan) for one in good) >= 20
+    ran = []
+
+    def nets_of(knobs, behind):
+        ran.append(knobs)
+        return sfq.one_neuron(sfq.alike(knobs.flat()))
+
+    best, behind = sfq.evolve(nets_of, sfq.TRUTH["and"], size, draws, designs=48, exact=True)
+    assert [knobs.a.shape for knobs in ran] == [(2, 24), (2, 24)]
+    assert best.a.shape == (2, 4)
+    assert behind.shape == (2, 4, 2)
+    for own, other in ((0, 1), (1, 0)):
+        tried = [torch.cat([knobs.a[k] for knobs in ran]) for k in (own, other)]
+        assert torch.isin(best.a[own], tried[0]).all()
+        assert not torch.isin(best.a[own], tried[1]).any()
+    good = sfq.scanned(sfq.one_neuron(sfq.alike(best.flat())), size, sfq.TRUTH["and"], exact=True)
+    widths = torch.tensor([sfq.around_design(one, size.scan) for one in good]).unflatten(0, (2, 4))
+    assert (widths.max(1).values >= 20).all()
+
+
+def test_each_process_draw_is_of_its_own_searchs_design_at_its_own_middle():
+    out = knobs([10.5, 20.0], [0.87, 0.5], [0.43, 0.5], [0.69, 0.5], [0.55, 0.4], [0.47, -0.3])
+    found = sfq.Found(None, out, torch.tensor([1.0, 0.8], dtype=torch.float64), 0)
+    drawn = found.variants(3)
+    assert drawn.out.picohenries.tolist() == [10.5] * 3 + [20.0] * 3
+    assert drawn.middle.tolist() == [1.0] * 3 + [0.8] * 3
+    together = sfq.slips(sfq.netlist(found, arm("single")), BENCH, found.middle[:, None] * torch.tensor([0.9, 1.1]))
+    for k, middle in enumerate((1.0, 0.8)):
+        alone = sfq.netlist(sfq.Found(None, out.pick(k), found.middle[k], 0), arm("single"))
+        assert torch.equal(together[k], sfq.slips(alone, BENCH, (0.9 * middle, 1.1 * middle)))
 
 
 def test_off_is_the_single_neuron_and_the_seed_decides_everything():
