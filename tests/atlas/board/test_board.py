@@ -107,6 +107,41 @@ def test_a_part_taken_away_leaves_the_board(bench):
     assert result["entries"]["weak"]["rank"] == 2
 
 
+def refusing(bench, name="weak"):
+    bench.change(
+        'grid={"lr"',
+        f'refuses=lambda entry, task: "{name} is too weak for it" if entry.settings["part"] == "{name}" and task == "easy" else None,\n    grid={{"lr"',
+    )
+
+
+def test_an_entry_that_refuses_a_task_is_shown_and_not_run(bench):
+    refusing(bench)
+    result, ran = bench.run()
+    assert list(result["entries"]) == ["strong", "middle"]
+    assert result["refused"] == {"weak": "weak is too weak for it"}
+    assert "weak" not in {name for name, _ in ran}
+    assert not stale(bench.source, bench.source.load().on("easy"), result)
+    other, ran = bench.run("pool")
+    assert ran["weak", "board"]
+    assert other["refused"] == {}
+    with pytest.raises(AtlasError, match="No entry asked for can do easy: weak is too weak for it; name another with --entries"):
+        bench.source.load().on("easy", ["weak"])
+
+
+def test_an_entry_that_begins_to_refuse_leaves_and_one_that_no_longer_does_is_run(bench):
+    before, _ = bench.run()
+    refusing(bench)
+    old = stale(bench.source, bench.source.load().on("easy"), before)
+    assert old["weak"] == "it refuses this task now"
+    result, ran = bench.run()
+    assert {budget for _, budget in ran} == {"smoke"}  # the board's code has changed, and no number has
+    assert list(result["entries"]) == ["strong", "middle"]
+    bench.change('== "easy"', '== "hard"')
+    again, ran = bench.run()
+    assert {name for name, budget in ran if budget == "board"} <= {"weak"}
+    assert again["entries"]["weak"]["scores"] == before["entries"]["weak"]["scores"]
+
+
 def test_exploring_leaves_no_result(bench):
     explored, _ = bench.run(seeds=[0, 1, 2], entries=["strong", "weak"])
     assert not explored["committed"]

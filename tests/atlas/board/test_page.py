@@ -1,5 +1,6 @@
 """A board as a page and on the command line: what it says, and that it says it well-formed."""
 
+import io
 import json
 import os
 import re
@@ -9,9 +10,10 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from rich.console import Console
 
 from neuropil.atlas import AtlasError
-from neuropil.atlas.board.layout import remarks
+from neuropil.atlas.board.layout import overview, ranking, remarks
 from neuropil.atlas.board.result import results
 from neuropil.atlas.files import committed_results
 from neuropil.atlas.pages.board import board_css, render_board, render_page
@@ -124,6 +126,24 @@ def test_page_and_terminal_say_the_same_of_carried_numbers_versions_and_stale_en
         assert said in terminal
     assert page.count("strong stale") == 1
     assert "stale" not in text_of(render_page([result])).lower()
+
+
+def test_page_and_terminal_show_who_refuses(bench):
+    bench.change(
+        'grid={"lr"',
+        'refuses=lambda entry, task: "weak needs a pool" if entry.settings["part"] == "weak" and task == "easy" else None,\n    grid={"lr"',
+    )
+    results = [bench.run(task)[0] for task in ("easy", "pool")]
+    page = text_of(render_page(results))
+    assert "weak was not run: weak needs a pool." in page
+    assert "weak was not run: weak needs a pool." in remarks(results[0], {}).plain
+    assert "weak refuses 1" in page  # the overview: refused in easy, first in pool
+    console = Console(width=140, record=True, file=io.StringIO())
+    for grid in (ranking(results[0], 140, {}), overview(results)):
+        console.print(grid)
+    rows = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    assert "weak refuses" in rows
+    assert any(row.startswith("weak refuses 1") for row in rows)
 
 
 def test_names_in_the_cost_chart_do_not_meet(bench):

@@ -68,7 +68,7 @@ class Board:
     """Parts of one ``kind`` crossed with tasks.
 
     ``entries()`` gives the entries that are ranked, by name; ``entry(name)`` makes one for a name that is not among them (a part of the user's
-    own), or raises ``AtlasError``. ``grid`` is the tuning grid, the same for every entry, every point tried on the seeds ``tuning`` (all >= 1000). ``costs`` describe what
+    own), or raises ``AtlasError``. ``refuses(entry, task)`` says in words why an entry cannot do a task (``None`` where it can): it is shown there with that reason, and not run. ``grid`` is the tuning grid, the same for every entry, every point tried on the seeds ``tuning`` (all >= 1000). ``costs`` describe what
     else a trial returns. The ``seeds`` that results rest on, at least ten, follow from the board's definition, so that nobody chooses them.
     """
 
@@ -81,6 +81,7 @@ class Board:
     grid: Mapping[str, Grid]
     costs: Mapping[str, Metric]
     entry: Callable[[str], Entry] | None = None
+    refuses: Callable[[Entry, str], str | None] | None = None
     tuning: tuple[int, ...] = (1000, 1001)
     seeds: int = FEWEST_SEEDS
     note: str = ""
@@ -135,15 +136,22 @@ class Board:
 
 
 class Assay:
-    """One task of a board with its entries: what is planned, run and read as a study's arms are (``conduct.loading.Experiment``)."""
+    """One task of a board with its entries: what is planned, run and read as a study's arms are (``conduct.loading.Experiment``).
+
+    ``refused``: of the entries asked for, those that cannot do the task, and why. Raises ``AtlasError`` where all of them are.
+    """
 
     batch = 1
 
     def __init__(self, board: Board, task: str, entries: Mapping[str, Entry]) -> None:
-        self.board, self.name, self.entries = board, task, dict(entries)
-        self.task = board.tasks[task]
+        self.board, self.name, self.task = board, task, board.tasks[task]
+        said = {name: board.refuses(entry, task) for name, entry in entries.items()} if board.refuses else {}
+        self.refused = {name: why for name, why in said.items() if why}
+        self.entries = {name: entry for name, entry in entries.items() if name not in self.refused}
+        if not self.entries:
+            raise AtlasError(f"No entry asked for can do {task}: {'; '.join(self.refused.values())}; name another with --entries.")
         self.slug = f"board/{board.name}/{task}"
-        self.arms: dict[str, dict[str, Any]] = {name: entry.arm for name, entry in entries.items()}
+        self.arms: dict[str, dict[str, Any]] = {name: entry.arm for name, entry in self.entries.items()}
         self.budgets: dict[str, dict[str, Any]] = {"board": dict(self.task.budget), "smoke": {**self.task.budget, **self.task.smoke}}
         self.data = dict.fromkeys(self.budgets, self.task.data)
 

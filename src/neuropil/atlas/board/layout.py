@@ -32,16 +32,14 @@ def ranking(result: Plain, width: int, old: Mapping[str, str]) -> Grid:
         row = [str(entry["rank"]), between, name + (" (stale)" if name in old else ""), number(entry["mean"]), limits]
         row += [_behind(entry)] if width >= 80 else []
         rows.append([*row, *(short(mean(entry["costs"][cost])) for cost in costs)])
+    rows += [["", "", name, "refuses", *[""] * (len(head) - 4)] for name in refused(result)]
     return _grid(f"{result['title']}: {result['task']} ({len(result['seeds'])} seeds)", head, rows, numbers=3)
 
 
 def overview(results: Sequence[Plain]) -> Grid:
     """Lay out the ranks of every entry on every task; no mean over tasks, whose scores have no common unit."""
-    names = list(dict.fromkeys(name for result in results for name in result["entries"]))
-    rows = [
-        [name, *(f"{entry['rank']} ({_between(entry)})" if (entry := result["entries"].get(name)) else "" for result in results)]
-        for name in names
-    ]
+    names = list(dict.fromkeys(name for result in results for name in (*result["entries"], *refused(result))))
+    rows = [[name, *(_place(result, name) for result in results)] for name in names]
     return _grid(f"{results[0]['title']}: rank (between)", ["entry", *(result["task"] for result in results)], rows, numbers=1)
 
 
@@ -54,11 +52,13 @@ def remarks(result: Plain, old: Mapping[str, str]) -> Text:
 
 
 def provisos(result: Plain) -> list[str]:
-    """Say which entries were tuned to an end of the grid, were carried, or ran under other versions of a package than the rest."""
+    """Say which entries refuse the task, were tuned to an end of the grid, were carried, or ran under other versions of a package than the rest."""
     entries = result["entries"]
     at_edge = [name for name, entry in entries.items() if entry["edges"]]
     carried = [name for name, entry in entries.items() if entry["carried"]]
-    said = [f"Tuned to an end of the grid, where more might be won: {listed(at_edge)}."] if at_edge else []
+    said = [f"{name} was not run: {why}." for name, why in refused(result).items()]
+    if at_edge:
+        said.append(f"Tuned to an end of the grid, where more might be won: {listed(at_edge)}.")
     if carried:
         said.append(f"The code of {listed(carried)} changed since without moving the numbers of a smoke run.")
     for package in dict.fromkeys(package for entry in entries.values() for package in entry["provenance"]["versions"]):
@@ -85,6 +85,12 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def refused(result: Plain) -> Plain:
+    """Give the entries that cannot do the task, and why; results from before boards could say so have none."""
+    found: Plain = result.get("refused", {})
+    return found
+
+
 def varies(result: Plain, cost: str) -> bool:
     """Whether a cost differs between entries."""
     return len({mean(entry["costs"][cost]) for entry in result["entries"].values()}) > 1
@@ -101,6 +107,13 @@ def short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"
+
+
+def _place(result: Plain, name: str) -> str:
+    if name in refused(result):
+        return "refuses"
+    entry = result["entries"].get(name)
+    return "" if entry is None else f"{entry['rank']} ({_between(entry)})"
 
 
 def _between(entry: Plain) -> str:

@@ -62,6 +62,7 @@ def assemble(
         "seeds": list(seeds),
         "overlap": task.overlap,
         "entries": {name: {**found(ranked[name]), **records[name]} for name in ranked},
+        "refused": assay.refused,
         "provenance": {
             "code": source.code,
             "data": dict(digests),
@@ -131,6 +132,8 @@ def stale(source: BoardSource, assay: Assay, result: Plain, digests: Mapping[str
 
 
 def _changed(name: str, entry: Plain, code: str, assay: Assay) -> str:
+    if name in assay.refused:
+        return "it refuses this task now"
     if name not in assay.arms:
         return "it is no entry of the board any more"
     if entry["provenance"]["code"] != code:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from neuropil.atlas.board.layout import listed, mean, provisos, to_run, varies
+from neuropil.atlas.board.layout import listed, mean, provisos, refused, to_run, varies
 from neuropil.atlas.board.result import per_seed_csv
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.pages import drawing
@@ -41,7 +41,7 @@ def render_page(
 ) -> str:
     """Write a page of its own about tasks of one board; ``old`` names, by task, the entries to be run and why, ``site`` is its place in a site."""
     first = results[0]
-    names = list(dict.fromkeys(name for result in results for name in result["entries"]))
+    names = list(dict.fromkeys(name for result in results for name in (*result["entries"], *refused(result))))
     rows = [[name, *(_place(result, name) for result in results)] for name in names]
     return str(
         _environment()
@@ -129,6 +129,7 @@ def _ranks(result: Plain, old: Mapping[str, str]) -> dict[str, Any]:
                 "" if facts["p"] is None else probability(facts["p"]),
             ]
         )
+    rows += [[name, "", "", "refuses", "", ""] for name in refused(result)]
     head = ["Entry", "Rank", "Between", f"{result['metric']['label'].capitalize()} [95 %]", "Behind the first [95 %]", "p, adjusted"]
     caption = f"Paired t over {len(result['seeds'])} seeds, Holm over all ordered pairs" + (
         f", Nadeau-Bengio for test/train {result['overlap']:.2g}" if result["overlap"] else ""
@@ -254,6 +255,8 @@ def _written(value: Any) -> str:
 
 
 def _place(result: Plain, name: str) -> str:
+    if name in refused(result):
+        return "refuses"
     facts = result["entries"].get(name)
     return "" if facts is None else f"{facts['rank']} ({between(facts)})"
 
