@@ -11,6 +11,7 @@ from neuropil.continual.joint import Joint
 from neuropil.continual.learn import Course, as_batch, learn
 from neuropil.continual.lwf import LwF
 from neuropil.continual.metrics import ContinualMetrics, continual_metrics
+from neuropil.continual.recency_rehearsal import RecencyRehearsal, Since, exponential_law, power_law
 from neuropil.continual.replay_buffer import ReplayBuffer
 from neuropil.continual.scenario import Boundaries, Scenario
 from neuropil.continual.strategy import STRATEGIES, Strategy
@@ -31,14 +32,18 @@ __all__ = [
     "HebbianSubspace",
     "Joint",
     "LwF",
+    "RecencyRehearsal",
     "ReplayBuffer",
     "Scenario",
+    "Since",
     "Strategy",
     "Subspace",
     "SynapticIntelligence",
     "as_batch",
     "continual_metrics",
+    "exponential_law",
     "learn",
+    "power_law",
     "principal_subspace",
     "random_rows",
     "subspace_overlap",

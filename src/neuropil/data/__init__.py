@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neuropil.data.cochlea import Cochlea, erb, erb_number
     from neuropil.data.context_recall import ContextRecall, Recall
     from neuropil.data.corruptions import STRENGTHS, corrupt
+    from neuropil.data.drawn_pictures import Pictures, draw_pictures
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
     from neuropil.data.keyed_recall import KeyedRecall
@@ -40,6 +41,7 @@ __all__ = [
     "LagPatterns",
     "MotionMovies",
     "PermutedStream",
+    "Pictures",
     "Recall",
     "RotatedStream",
     "Setting",
@@ -58,6 +60,7 @@ __all__ = [
     "delta_encode",
     "digest",
     "digit_sums",
+    "draw_pictures",
     "draw_split",
     "erb",
     "erb_number",
@@ -93,6 +96,7 @@ _WHERE = {
     "cochlea": ("Cochlea", "erb", "erb_number"),
     "context_recall": ("ContextRecall", "Recall"),
     "corruptions": ("STRENGTHS", "corrupt"),
+    "drawn_pictures": ("Pictures", "draw_pictures"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "motion": ("MotionMovies", "cosines", "glimpses", "gradient_events", "space_time_patches", "whiten"),
     "paired_digits": ("Views", "pair_by_class", "spoken_views", "written_views"),
