@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 DEPTH = 5
 """Hidden layers of the deep nets."""
 ANGLES = (0.0, 22.5, 45.0, 67.5, 90.0)
-NORMS = {"layer": nn.LayerNorm, "batch": nn.BatchNorm1d}
 WIDE = {"depth": 1, "rate": 0.05}
 DEEP = {"depth": DEPTH, "rate": 0.05}
 LEARNED = Match("learning_accuracy", within=0.02)
@@ -39,10 +38,8 @@ study = Study(
         "deep": DEEP,
         "two": {**DEEP, "depth": 2},
         "deep_residual": {**DEEP, "residual": True},
-        "wide_layer_norm": {**WIDE, "norm": "layer"},
-        "deep_layer_norm": {**DEEP, "norm": "layer"},
-        "wide_batch_norm": {**WIDE, "norm": "batch"},
-        "deep_batch_norm": {**DEEP, "norm": "batch"},
+        "wide_layer_norm": {**WIDE, "norm": True},
+        "deep_layer_norm": {**DEEP, "norm": True},
         "deep_ewc": {**DEEP, "how": "ewc", "strength": 3.0},
         "half": {**WIDE, "share": 0.5},
         "double": {**WIDE, "share": 2.0},
@@ -69,8 +66,7 @@ study = Study(
         Contrast("wide", "two", on="forgetting", delta=0.03, match=ALIKE),
         Contrast("wide", "deep_residual", on="forgetting", delta=0.03, match=ALIKE),
         Contrast("wide_layer_norm", "deep_layer_norm", on="forgetting", delta=0.03, match=ALIKE),
-        Contrast("wide_batch_norm", "deep_batch_norm", on="forgetting", delta=0.03, match=ALIKE),
-        Contrast("wide", "wide_batch_norm", on="forgetting", delta=0.03, match=ALIKE),
+        Contrast("wide", "wide_layer_norm", on="forgetting", delta=0.03, match=ALIKE),
         Contrast("wide", "deep_ewc", on="forgetting", delta=0.03, match=ALIKE),
         Contrast("double", "wide", on="forgetting", delta=0.02, match=(LEARNED, "compute", "data")),
         Contrast("wide", "deep", on="accuracy", delta=0.02, match=ALIKE),
@@ -89,7 +85,7 @@ study = Study(
     lesion=Lesion("half"),
     off=Off("off", equals="deep"),
     tune=Tune(
-        space={"rate": Grid((0.004, 0.0056, 0.008, 0.011, 0.016, 0.0225, 0.032, 0.045, 0.064, 0.09, 0.13, 0.18))},
+        space={"rate": Grid((0.008, 0.01, 0.0125, 0.016, 0.02, 0.025, 0.032, 0.04, 0.05, 0.064))},
         on="score",
         arms=(
             "wide",
@@ -98,14 +94,12 @@ study = Study(
             "deep_residual",
             "wide_layer_norm",
             "deep_layer_norm",
-            "wide_batch_norm",
-            "deep_batch_norm",
             "deep_ewc",
             "half",
             "double",
         ),
         follow={"off": "deep", "joint_wide": "wide", "joint_deep": "deep"},
-        seeds=(1000, 1001, 1002),
+        seeds=(1000, 1001),
         spread=tuple(range(1100, 1110)),
     ),
     budgets={
@@ -134,10 +128,10 @@ study = Study(
     },
     data={"smoke": ("digits",), "glance": ("digits",), "desk": ("mnist",), "full": ("mnist",)},
     distance="Rotated MNIST pooled to 14 x 14, five rotations by 22.5 degrees of the same 3,000 images, one pass in batches of 16, perceptrons of 60,000 weights; the paper has all of MNIST, wider nets, and convolutional nets, ResNets and "
-    "vision transformers on Split CIFAR-100 and ImageNet besides. Only width, depth, normalisation and skips of perceptrons are tried: no pooling, no heads.",
+    "vision transformers on Split CIFAR-100 and ImageNet besides. Only width, depth, normalisation and skips of perceptrons are tried: no batch normalisation, pooling or heads.",
     notes="At one learning rate a wide net learns more and moves its weights less than a narrow one, so that rates are not held equal but learning is: every arm takes the rate with the least forgetting among those at which each task, as soon as learned, reaches a target accuracy "
     "(0.85, on validation images; 5 times what lacks to it is added to forgetting). A control that could not learn as well at any rate would fail the match. "
-    "The deep nets are he2015-initialised perceptrons, which plain gradient descent trains badly, so that the same contrast is made with skips and with layer and batch normalisation (before the nonlinearity; batch statistics of the running task are part of what is forgotten there). "
+    "The deep nets are he2015-initialised perceptrons, which plain gradient descent trains badly, so that the same contrast is made with skips and with layer normalisation before the nonlinearity. "
     "deep_ewc is the paper's comparison of an algorithm with an architecture; its strength, 3, lies between 1 and 10, which were tried among 0.1, 1, 10 and 100 at two rates (seed 1201). "
     "There is no lesion of a structure at test; half, the same shallow net with half the units (and half the weights), tuned like all others, must forget more than wide. double has twice the units. "
     "Joint nets learn all tasks so far whenever one comes, at the rates of their sequential twins, and take three times the steps. "
@@ -177,8 +171,8 @@ def net_of(arm: Settings, inputs: int, weights: int, generator: torch.Generator)
     """Make the arm's net; a share of the width is of the width that has these weights."""
     width = round(arm.get("share", 1.0) * width_of(arm.depth, inputs, weights))
     sizes = [inputs, *[width] * arm.depth, 10]
-    if "norm" in arm:
-        return BatchNormMLP(sizes, norm=NORMS[arm.norm], generator=generator)
+    if arm.get("norm"):
+        return BatchNormMLP(sizes, norm=nn.LayerNorm, generator=generator)
     return ResidualMLP(sizes, generator) if arm.get("residual") else MLP(sizes, generator=generator)
 
 
@@ -265,8 +259,6 @@ COLOURS = {
     "double": "#8f2f3c",
     "wide_layer_norm": "#d1495b",
     "deep_layer_norm": "#4f7cac",
-    "wide_batch_norm": "#d1495b",
-    "deep_batch_norm": "#4f7cac",
     "deep_residual": "#4f7cac",
     "deep_ewc": "#5b8c5a",
 }
