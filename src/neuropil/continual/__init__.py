@@ -1,9 +1,11 @@
 """Continual learning: one strategy against forgetting a file, the loop they run in, and summaries of the accuracy matrix."""
 
 from neuropil.continual.agem import AGEM
+from neuropil.continual.class_means import NearestMean, StreamingLDA
 from neuropil.continual.dark_experience_replay import DarkExperienceReplay
 from neuropil.continual.ewc import EWC, Fisher
 from neuropil.continual.experience_replay import ExperienceReplay
+from neuropil.continual.feature_translation import PseudoFeatures, translate_features
 from neuropil.continual.fine_tuning import FineTuning
 from neuropil.continual.gradient_projection import GradientProjection, Subspace, principal_subspace, random_rows, subspace_overlap
 from neuropil.continual.hebbian_subspace import HebbianSubspace
@@ -32,11 +34,14 @@ __all__ = [
     "HebbianSubspace",
     "Joint",
     "LwF",
+    "NearestMean",
+    "PseudoFeatures",
     "RecencyRehearsal",
     "ReplayBuffer",
     "Scenario",
     "Since",
     "Strategy",
+    "StreamingLDA",
     "Subspace",
     "SynapticIntelligence",
     "as_batch",
@@ -47,4 +52,5 @@ __all__ = [
     "principal_subspace",
     "random_rows",
     "subspace_overlap",
+    "translate_features",
 ]
