@@ -3,6 +3,15 @@
 from neuropil.memory.consolidated import ConsolidatedHebb
 from neuropil.memory.fast_weights import FastWeights, RelevanceGate
 from neuropil.memory.hopfield import Hopfield
+from neuropil.memory.multitasking import (
+    MultitaskingHebbian,
+    diluted_patterns,
+    hierarchical_overlaps,
+    mean_field_overlaps,
+    mean_field_step,
+    noisy_examples,
+    overlaps,
+)
 from neuropil.memory.protocol import MEMORIES, AskedByContent, Bounded, Erasable, Memory, MemoryCost, memory_cost
 from neuropil.memory.resonator import AttentionCleanup, ResonatorNetwork, ThresholdCleanup, projection_cleanup, random_codebooks
 from neuropil.memory.spiking_cam import SpikingCAM
@@ -19,12 +28,19 @@ __all__ = [
     "Hopfield",
     "Memory",
     "MemoryCost",
+    "MultitaskingHebbian",
     "RelevanceGate",
     "ResonatorNetwork",
     "SpikingCAM",
     "ThresholdCleanup",
     "WillshawMemory",
+    "diluted_patterns",
+    "hierarchical_overlaps",
+    "mean_field_overlaps",
+    "mean_field_step",
     "memory_cost",
+    "noisy_examples",
+    "overlaps",
     "projection_cleanup",
     "random_codebooks",
 ]
