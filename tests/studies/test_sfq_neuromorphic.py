@@ -101,7 +101,7 @@ def test_designs_that_are_right_at_more_biases_come_first_and_then_those_that_ar
 
 
 def test_searches_find_and_neurons_with_a_window_each_for_itself():
-    size = Settings("some", {**study.budgets["desk"], "searches": 2, "generations": 2, "kept": 4})
+    size = Settings("some", {**study.budgets["desk"], "generations": 2, "kept": 4})
     draws = Seed(1006).torch("and")
     ran = []
 
@@ -109,7 +109,7 @@ def test_searches_find_and_neurons_with_a_window_each_for_itself():
         ran.append(knobs)
         return sfq.one_neuron(sfq.alike(knobs.flat()))
 
-    best, behind = sfq.evolve(nets_of, sfq.TRUTH["and"], size, draws, designs=48, exact=True)
+    best, behind = sfq.evolve(nets_of, sfq.TRUTH["and"], size, draws, searches=2, designs=48, exact=True)
     assert [knobs.a.shape for knobs in ran] == [(2, 24), (2, 24)]
     assert best.a.shape == (2, 4)
     assert behind.shape == (2, 4, 2)
