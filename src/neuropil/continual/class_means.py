@@ -98,6 +98,10 @@ class StreamingLDA(NearestMean):
         covariance = self.scatter / self.number.clamp(min=1)
         size = len(covariance)
         shrunk = (1 - self.shrinkage) * covariance + self.shrinkage * covariance.trace() / size * torch.eye(size, dtype=torch.float64)
-        directions = torch.linalg.lstsq(shrunk, self.means.mT, driver="gelsd").solution
+        factor, failed = torch.linalg.cholesky_ex(shrunk)
+        if failed:  # a singular covariance: the least of the directions that would do
+            directions = torch.linalg.lstsq(shrunk, self.means.mT, driver="gelsd").solution
+        else:
+            directions = torch.cholesky_solve(self.means.mT, factor)
         scores: Tensor = f.double() @ directions - (self.means.mT * directions).sum(0) / 2
         return scores.masked_fill(~self.seen, -torch.inf)

@@ -5,6 +5,7 @@ from neuropil.networks.batch_norm_conv_net import BatchNormConvNet
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
+from neuropil.networks.efficientnet_lite import EfficientNetLite0
 from neuropil.networks.fast_weight_transformer import FastWeightTransformer
 from neuropil.networks.flux_netlist import FluxNetlist
 from neuropil.networks.fusion_net import FusionNet
@@ -33,6 +34,7 @@ __all__ = [
     "BatchNormMLP",
     "ConvNet",
     "DisinhibitoryNet",
+    "EfficientNetLite0",
     "FastWeightTransformer",
     "FluxNetlist",
     "FusionNet",
