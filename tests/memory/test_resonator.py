@@ -101,7 +101,12 @@ def test_restarts_come_after_patience_and_draw_from_the_generator_only():
     s = net.bind(torch.randint(60, (10, 3), generator=g))
     runs = [net.factorise(s, sweeps=30, patience=2, generator=draws(8)) for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
-    assert 1 <= runs[0].restarts.max() <= 30 / 3
+    assert 1 <= runs[0].restarts.max() <= 30 / 3.5
+    early = net.factorise(s, sweeps=3, generator=draws(8))
+    assert (early.sweeps[~early.found] == 3).all()
+    for run in (net.factorise(net.bind(torch.randint(60, (40, 3), generator=g)), sweeps=200, patience=1, generator=draws(9)),):
+        assert run.found.any()
+        assert ((run.sweeps % 1 != 0) == (run.found & (run.restarts % 2 == 1))).all()
     assert net.factorise(s, sweeps=30).restarts.sum() == 0
 
 

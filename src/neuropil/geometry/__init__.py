@@ -1,6 +1,7 @@
 """Measures of representation: one a file."""
 
 from neuropil.geometry.ensembles import Ensembles, category_ensembles, hypergeometric_tail, layer_agreement
+from neuropil.geometry.frechet_distance import frechet_distance
 from neuropil.geometry.hoyer_sparsity import PopulationSparsity, hoyer_sparsity, population_sparsity
 from neuropil.geometry.object_grouping import cluster_map, foreground_ari
 from neuropil.geometry.sparse_matching import false_match, missed_match, union_size
@@ -13,6 +14,7 @@ __all__ = [
     "cluster_map",
     "false_match",
     "foreground_ari",
+    "frechet_distance",
     "hoyer_sparsity",
     "hypergeometric_tail",
     "layer_agreement",

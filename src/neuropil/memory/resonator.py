@@ -50,7 +50,7 @@ class AttentionCleanup:
 
 
 class Factors(NamedTuple):
-    """What was found for B products: ``factors`` i64 [B, F] (their places in the codebooks), ``found`` bool [B], ``sweeps`` i64 [B] until found (all, where not), ``restarts`` i64 [B]."""
+    """What was found for B products: ``factors`` i64 [B, F] (their places in the codebooks), ``found`` bool [B], ``sweeps`` f32 [B] until found, half a sweep for a restart (all, where not found), ``restarts`` i64 [B]."""
 
     factors: Tensor
     found: Tensor
@@ -122,31 +122,33 @@ class ResonatorNetwork(nn.Module):
     ) -> Factors:
         """Sweep until the factors read explain the product, ``sweeps`` times at most: products [B, D] -> ``Factors``.
 
-        A row whose reading has stayed wrong and the same for ``patience`` sweeps starts anew from drawn weights (``None``: never). ``noise`` and ``patience`` draw from ``generator``.
+        A row whose reading has stayed wrong and the same for ``patience`` sweeps starts anew from drawn weights (``None``: never), which takes as many products with the codebooks as half a sweep and is counted as that. ``noise`` and ``patience`` draw from ``generator``.
         """
         if s.ndim != 2 or s.shape[-1] != self.codebooks.shape[-1]:
             raise ValueError(f"products are [B, {self.codebooks.shape[-1]}], {list(s.shape)} was given.")
         if sweeps < 1 or (patience is not None and patience < 1) or noise < 0:
             raise ValueError(f"sweeps and patience are 1 or more, noise 0 or more; {sweeps}, {patience} and {noise} were given.")
         rows, left = len(s), torch.arange(len(s))
-        index = torch.full((rows, len(self.codebooks)), -1)
-        found, used, restarts = torch.zeros(rows, dtype=torch.bool), torch.full((rows,), sweeps), torch.zeros(rows, dtype=torch.long)
+        factors = torch.full((rows, len(self.codebooks)), -1)
+        found, restarts = torch.zeros(rows, dtype=torch.bool), torch.zeros(rows, dtype=torch.long)
+        spent = torch.zeros(rows)
         x, same = self.start(rows), torch.zeros(rows, dtype=torch.long)
-        for t in range(1, sweeps + 1):
+        while len(left):
             x, a = self.sweep(s[left], x, noise=noise, generator=generator)
             read = a.abs().argmax(-1)
-            same = torch.where((read == index[left]).all(-1), same + 1, 0)
-            index[left] = read
-            hit = (self.bind(read).conj() * s[left]).sum(-1).abs() >= MATCHED * self.codebooks.shape[-1]
-            found[left], used[left] = hit, torch.where(hit, t, sweeps)
-            left, x, same = left[~hit], x[~hit], same[~hit]
-            if not len(left):
-                break
-            if patience is not None and bool((stuck := same >= patience).any()):
+            same = torch.where((read == factors[left]).all(-1), same + 1, 0)
+            factors[left] = read
+            found[left] = (self.bind(read).conj() * s[left]).sum(-1).abs() >= MATCHED * self.codebooks.shape[-1]
+            spent[left] += 1
+            stuck = same >= (sweeps if patience is None else patience)
+            spent[left[stuck & ~found[left]]] += 0.5
+            more = ~found[left] & (spent[left] + 1 <= sweeps)
+            left, x, same, stuck = left[more], x[more], same[more], stuck[more]
+            if bool(stuck.any()):
                 x = x.masked_scatter(stuck[:, None, None], self.start(int(stuck.sum()), generator))
                 restarts[left] += stuck
                 same = same.masked_fill(stuck, 0)
-        return Factors(index, found, used, restarts)
+        return Factors(factors, found, torch.where(found, spent, float(sweeps)), restarts)
 
     def _bound(self, x: Tensor) -> Tensor:
         if self.bound == "norm":
