@@ -152,6 +152,7 @@ def test_pairs_walk_along_a_sequence():
         (lambda: Hopfield(4, activity=1.0), ValueError, "activity"),
         (lambda: Hopfield(4, winners=5), ValueError, "winners"),
         (lambda: Hopfield(4, winners=2, threshold=1.0), ValueError, "winners"),
+        (lambda: Hopfield(4, inertia=1.0), ValueError, "inertia"),
         (lambda: Hopfield(4, steps=0), ValueError, "steps"),
         (lambda: Hopfield(4, order="random"), ValueError, "order"),
         (lambda: Hopfield(4, inhibition=math.nan), ValueError, "inhibition"),

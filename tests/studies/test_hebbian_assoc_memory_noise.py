@@ -73,13 +73,13 @@ def test_synapses_are_those_of_the_librarys_memories():
 
 @pytest.mark.parametrize("name", ["consolidated", "covariance"])
 def test_recall_is_that_of_the_librarys_memories(name):
-    inertia = 1.0 if name == "consolidated" else 0.0
-    here = arm(name, inertia=inertia)
+    here = arm(name, inertia=1.0)
     seen = noise.world(here, SMALL, 15, Seed(1003))
     w, unit = noise.synapses(here, SMALL, seen, Seed(1003))
     cues = noise.erased_cues(seen.patterns, Seed(1003).torch("cues"))
-    memory = ConsolidatedHebb(64, winners=4, steps=10) if name == "consolidated" else Hopfield(64, activity=4 / 64, winners=4, steps=10)
-    state = memory.State(w, w) if name == "consolidated" else memory.State(w)
+    own = name == "consolidated"
+    memory = ConsolidatedHebb(64, winners=4, steps=10) if own else Hopfield(64, activity=4 / 64, winners=4, inertia=unit, steps=10)
+    state = memory.State(w, w) if own else memory.State(w)
     missed = [float(((1 - memory.recall(state, cue)[0]) * pattern).sum()) for cue, pattern in zip(cues, seen.patterns, strict=True)]
     assert noise.recall_error(w, here, SMALL, seen.patterns, cues, unit) == pytest.approx(np.mean(missed) / 4)
 

@@ -3,6 +3,7 @@
 from neuropil.memory.consolidated import ConsolidatedHebb
 from neuropil.memory.fast_weights import FastWeights, RelevanceGate
 from neuropil.memory.hopfield import Hopfield
+from neuropil.memory.key_value import KeyValueMemory
 from neuropil.memory.multitasking import (
     MultitaskingHebbian,
     diluted_patterns,
@@ -26,6 +27,7 @@ __all__ = [
     "Erasable",
     "FastWeights",
     "Hopfield",
+    "KeyValueMemory",
     "Memory",
     "MemoryCost",
     "MultitaskingHebbian",

@@ -23,7 +23,7 @@ class Hopfield(nn.Module):
     -1 and 1 (a quarter of it), less the covariance rule for sparse patterns. Read by settling from the cue: a cell fires where
     ``h_i = sum_j w_ij (x_j - f) - inhibition (n - x_i) - threshold`` is above 0, stays where it is 0; ``n``: active cells. ``inhibition`` is by default
     ``(1/2 - f) (1 - f)``, which puts the step midway between the two values of the field that a whole pattern, or a part of it, gives (0 for f = 1/2).
-    ``winners``: in place of that, so many cells with the largest field fire.
+    ``winners``: in place of that, so many cells with the largest field fire, to which a cell's own activity adds ``inertia``.
 
     With ``order="asynchronous"`` cells take turns by number, and where ``w`` is symmetric (cues are their contents) ``energy`` never rises; ``"synchronous"``:
     all at once, which is faster and may end in a cycle of two. ``steps``: passes over all cells, at most. Pairs of different cue and content make
@@ -48,6 +48,7 @@ class Hopfield(nn.Module):
         winners: int | None = None,
         inhibition: float | None = None,
         threshold: float = 0.0,
+        inertia: float = 0.0,
         steps: int = 20,
         order: Order = "synchronous",
     ) -> None:
@@ -65,12 +66,23 @@ class Hopfield(nn.Module):
             raise ValueError(
                 "Hopfield with winners takes no inhibition, threshold or asynchronous order, which winners stand for; leave them out."
             )
+        if not inertia >= 0 or (inertia and winners is None):
+            raise ValueError(
+                f"inertia of Hopfield is 0 or more, and goes with winners, {inertia!r} was given; give winners, or leave it out."
+            )
         self.inhibition = (0.5 - activity) * (1 - activity) if inhibition is None else inhibition
         if not (math.isfinite(self.inhibition) and math.isfinite(threshold)):
             raise ValueError(
                 f"inhibition and threshold of Hopfield are finite numbers, {inhibition!r} and {threshold!r} were given; leave them out for a step midway."
             )
-        self.activity, self.winners, self.threshold, self.steps, self.order = activity, winners, threshold, steps, order
+        self.activity, self.winners, self.threshold, self.inertia, self.steps, self.order = (
+            activity,
+            winners,
+            threshold,
+            inertia,
+            steps,
+            order,
+        )
 
     def initial(self, *leading: int, device: torch.device | None = None, dtype: torch.dtype | None = None) -> State:
         """No synapse."""
@@ -102,7 +114,7 @@ class Hopfield(nn.Module):
         """What drives each cell, ``h`` [..., N] at ``x`` [..., N]."""
         h = (s.w @ (x - self.activity).unsqueeze(-1)).squeeze(-1)
         if self.winners is not None:
-            return h
+            return h + self.inertia * x
         return h - self.inhibition * (x.sum(-1, keepdim=True) - x) - self.threshold
 
     def energy(self, s: State, x: Tensor) -> Tensor:
