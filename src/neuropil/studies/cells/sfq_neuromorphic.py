@@ -35,15 +35,15 @@ SECONDS = 55.0
 """Picoseconds of a run; decisions take about 20 after the pulse."""
 NAMES = ("picohenries", "first", "second", "out", "a", "b")
 SEARCH = {
-    "searches": 5,
-    "exact_searches": 2,
+    "searches": 4,
+    "exact_searches": 1,
     "designs": 320,
     "generations": 5,
     "kept": 16,
     "scan": 0.05,
     "draws": 4,
     "seconds": SECONDS,
-    "dt": 0.08,
+    "dt": 0.1,
     "fine": 0.06,
 }
 LAYERS = {"layers": 2, "strength": 1.0, "exact": False}
@@ -121,8 +121,8 @@ study = Study(
             "seconds": 30.0,
         }
         | {"dt": 0.15, "fine": 0.15},
-        "glance": {**SEARCH, "step": 0.05},
-        "desk": {**SEARCH, "step": 0.025},
+        "glance": {**SEARCH, "step": 0.1},
+        "desk": {**SEARCH, "step": 0.05},
     },
     data={"smoke": (), "glance": (), "desk": ()},
     distance="The paper's cells and its foundry's models could not be read (its abstract could): circuits are ours, of the same elements, junctions of 100 microampere (critical damping, 70 fF) and inductors, joined by transformers that act back. "
@@ -131,14 +131,14 @@ study = Study(
     "the same input lines and 22 junctions, and as many designs tried: 320 each for the hidden OR, the hidden AND and the neuron that is read, against 960 for the single neuron (its hidden junctions are there and not wound). "
     "A search is five generations of random and changed designs, scored noise-free at 0.8, 1 and 1.2 of the design bias, single precision; of the 16 best the one with the widest window is kept, and its biases are scaled to the middle of it. "
     "Hidden neurons are coupled alike to both inputs and must give exactly one quantum. Any slip of the junction that is read counts as 1, so that a loop that answers flux periodically and runs on (a voltage, not a pulse) counts for the single neuron: "
-    "the arms two_layer_exact and single_exact are searched for and judged by exactly one quantum for 1 and none for 0 (the secondary contrast). A seed is five searches an arm (two in the exact arms, the first two pairs of lists of hidden neurons), each of all its own designs, and four process draws with their heat of each search's design; margin, and every other number, is their mean. "
+    "the arms two_layer_exact and single_exact are searched for and judged by exactly one quantum for 1 and none for 0 (the secondary contrast). A seed is four searches an arm (one in the exact arms), each of all its own designs, and four process draws with their heat of each search's design; margin, and every other number, is their mean. "
     "That a single layer fails XOR, as the briefing has it, is false here: a small loop does it by interference, each input moving it half a period. The biases of the input lines stay as they are (with them scaled, in all looks but the last, no circuit could have a window wider than theirs, 0.75 to 1.4, which an audit saw); those of all else are scaled together. The stores behind hidden neurons are fed 0.7, so two layers fail above 1.43 at the latest. "
     "The bias that must fail is 1.5, not the briefing's 1.3, which lies below that. "
     "Lesion: the winding from AND to the neuron that is read is left out at test. Doses: slips per spike of inputs and hidden neurons; quanta stored at the end that are there 120 ps later, with heat; one external current, subtracted from the AND neuron, that makes XOR OR (the best of ten, for all draws alike). "
     "Looks before registration: seeds 1 and 2, single neurons of 200 and 400 random designs at five biases (XOR right at four of five at best; OR and AND too); input lines at 12 biases with pulses of 1.0 to 2.0 critical currents, stores of 30 to 60 pH, junctions of 0.8 to 1.4; "
     "seed 1010 with 120 designs, and with 150 and 300 in three generations before hidden neurons were coupled alike (no OR found; windows two layers 0.18 and 0.04, single 0.62 and 0.56), after it seeds 1010 and 1011 (0.57 and 0.41; 0.56 and 0.62); "
     "seed 1000 with 300 designs (two layers 14 % with spread and heat, uninhibited 0); then the corners 0.8 to 1.2 and five generations, seed 1020 (two layers 46.7 %, all of it with single quanta; single neuron 62.1 %, of that 0); "
-    "with steady input lines seed 1021 (single 66.2 %, two layers 45.6 %; with steps of 0.03 ps at test 66.2 and 45.0); after that designs were scored at three biases instead of five and runs are 10 ps shorter, for time alone (seed 1022: single 70.6, two layers 40.6); a first tuning with one search a seed, seeds 1100 to 1109, never registered (single 59.4 to 76.3, mean 66.8; two layers 1.3 to 51.9, mean 38.9; of the paired differences the standard deviation is 15.3, 41 % power at 30 seeds), after which a seed became five searches, for its spread alone, in both arms and in the lesion alike, two in the exact arms, run side by side, and steps while searching became 0.08 ps instead of 0.06, for time (those of the measurement did not change). "
+    "with steady input lines seed 1021 (single 66.2 %, two layers 45.6 %; with steps of 0.03 ps at test 66.2 and 45.0); after that designs were scored at three biases instead of five and runs are 10 ps shorter, for time alone (seed 1022: single 70.6, two layers 40.6); a first tuning with one search a seed, seeds 1100 to 1109, never registered (single 59.4 to 76.3, mean 66.8; two layers 1.3 to 51.9, mean 38.9; of the paired differences the standard deviation is 15.3, 41 % power at 30 seeds), after which a seed became four searches (one in the exact arms), for its spread alone, in both arms and in the lesion alike, run side by side; and for time the bias goes by steps of 5 points instead of 2.5, and searches by 0.1 ps instead of 0.06 (those of the measurement did not change). "
     "Any slip was primary before these numbers and stayed so: a running loop is the single neuron at its strongest; searches for exact answers were added after them.",
 )
 
