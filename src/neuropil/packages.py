@@ -1,7 +1,7 @@
 """What other people's installed packages add, found by their entry points; none is imported before it is used.
 
 Group ``neuropil.atlas``: a package that holds ``rows.jsonl``, ``references.bib`` and ``studies/<family>/<slug with _ for ->.py``.
-Group ``neuropil.parts``: a module whose import registers cells, synapses, rules and memories.
+Group ``neuropil.parts``: a module whose import registers cells, synapses, rules, memories and strategies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ATLAS, PARTS = "neuropil.atlas", "neuropil.parts"
-REGISTER = ("cells", "synapses", "plasticity", "memory", "exchange")
+REGISTER = ("cells", "synapses", "plasticity", "memory", "continual", "exchange")
 """Our own families that register parts: imported first, so that a taken name is laid to whoever came later."""
 
 

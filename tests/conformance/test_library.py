@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 import neuropil.cells
+import neuropil.continual
 import neuropil.exchange
 import neuropil.learning
 import neuropil.memory
 import neuropil.plasticity
 import neuropil.synapses  # noqa: F401
+from neuropil.continual import STRATEGIES
 from neuropil.dynamics.registry import CELLS, RULES, SYNAPSES
 from neuropil.memory import MEMORIES
 from neuropil.testing import checks
 
-PARTS = [part for registry in (CELLS, SYNAPSES, RULES, MEMORIES) for part in registry if part.make.__module__.startswith("neuropil.")]
+REGISTRIES = (CELLS, SYNAPSES, RULES, MEMORIES, STRATEGIES)
+PARTS = [part for registry in REGISTRIES for part in registry if part.make.__module__.startswith("neuropil.")]
 CHECKS = [check for part in PARTS for check in checks(part)]
 BIBLIOGRAPHY = Path(__file__).parents[2] / "references.bib"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from neuropil.continual.strategy import STRATEGIES, Strategy
 from neuropil.dynamics import leaves
 from neuropil.dynamics.registry import CELLS, RULES, SYNAPSES, Part
 from neuropil.memory.protocol import MEMORIES
@@ -18,13 +19,14 @@ from neuropil.testing.bench import Bench
 
 if TYPE_CHECKING:
     from neuropil.testing.memories import MemoryBench
+    from neuropil.testing.strategies import StrategyBench
 
-FILES = ("sequences", "independence", "numbers", "elementwise", "refusals", "memories")
+FILES = ("sequences", "independence", "numbers", "elementwise", "refusals", "memories", "strategies")
 """The files beside this one that state the checks."""
 Function = Callable[..., None]
 Wanted = Callable[[Part], bool]
-Kind = Literal["dynamics", "memory"]
-"""What is driven by inputs (cells, synapses, rules), or written and asked (memories)."""
+Kind = Literal["dynamics", "memory", "strategy"]
+"""What is driven by inputs (cells, synapses, rules), written and asked (memories), or teaches a network tasks (strategies)."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,16 @@ class Subject:
         self.part = part
 
     @cached_property
-    def bench(self) -> Bench | MemoryBench:
+    def bench(self) -> Bench | MemoryBench | StrategyBench:
         """The bench that all checks of this part share; instances are made anew for each."""
         if kind_of(self.part) == "memory":
             from neuropil.testing.memories import MemoryBench
 
             return MemoryBench(self.part)
+        if kind_of(self.part) == "strategy":
+            from neuropil.testing.strategies import StrategyBench
+
+            return StrategyBench(self.part)
         return Bench(self.part)
 
 
@@ -78,7 +84,9 @@ _SUITE: list[Stated] = []
 
 
 def kind_of(part: Part) -> Kind:
-    """Whether a part is a memory, which has ``write`` and ``recall``, or something that inputs drive."""
+    """Whether a part is a strategy, a memory, which has ``write`` and ``recall``, or something that inputs drive."""
+    if isinstance(part.make, type) and issubclass(part.make, Strategy):
+        return "strategy"
     return "memory" if hasattr(part.make, "write") and hasattr(part.make, "recall") else "dynamics"
 
 
@@ -148,7 +156,7 @@ def _part(part: type | Part, facts: dict[str, Any]) -> Part:
 
 
 def _registered(part: Any) -> Part | None:
-    return next((one for registry in (CELLS, SYNAPSES, RULES, MEMORIES) for one in registry if one.make is part), None)
+    return next((one for registry in (CELLS, SYNAPSES, RULES, MEMORIES, STRATEGIES) for one in registry if one.make is part), None)
 
 
 def require(holds: object, sentence: str) -> None:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from neuropil.continual import Strategy
+from neuropil.continual import STRATEGIES, Strategy
+from neuropil.continual.fine_tuning import plain
 from neuropil.continual.strategy import Batch, Loss, Optimizer, State, trainable
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 
+@STRATEGIES.register(
+    cites=("kirkpatrick2017",),
+    tags=("regularisation",),
+    example={"pull": 0.05},
+    off={"pull": 0.0},
+    like=plain,
+)
 class MyPart(Strategy):
     """A strategy: after every step, weights go back a little to those of the last task.
 

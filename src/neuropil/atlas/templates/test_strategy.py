@@ -1,4 +1,4 @@
-"""Without pull it is fine-tuning, to the bit; with pull it forgets less."""
+"""It conforms; without pull it is fine-tuning, to the bit; with pull it forgets less."""
 
 from functools import partial
 
@@ -8,10 +8,17 @@ import torch
 from neuropil.continual import Course, FineTuning, Scenario, Strategy, learn
 from neuropil.data import PermutedStream
 from neuropil.networks import MLP
+from neuropil.testing import Check, checks
 
 from my_part import MyPart
 
 SGD = partial(torch.optim.SGD, lr=0.1)
+
+
+@pytest.mark.parametrize("check", checks(MyPart), ids=str)
+def test_conforms(check: Check) -> None:
+    """The suite that the library's own strategies pass."""
+    check()
 
 
 def clusters() -> PermutedStream:
