@@ -23,7 +23,8 @@ DEPTH = 5
 ANGLES = (0.0, 22.5, 45.0, 67.5, 90.0)
 WIDE = {"depth": 1, "rate": 0.05}
 DEEP = {"depth": DEPTH, "rate": 0.05}
-LEARNED = Match("learning_accuracy", within=0.02)
+LEARNED = Match("learning_accuracy", within=0.0135)
+"""Within this, what a net forgets for having learned more is less than delta: forgetting rises by 2.2 for each 1 of learning accuracy (tuning seeds)."""
 ALIKE = (LEARNED, Match("parameters", ratio=0.02), "compute", "data")
 
 study = Study(
@@ -80,7 +81,7 @@ study = Study(
         "joint_deep.accuracy - deep.accuracy >= 0.1",
         "wide.learning_accuracy >= 0.8",
         "deep.learning_accuracy >= 0.8",
-        "abs(wide.learning_accuracy - deep.learning_accuracy) <= 0.02",
+        "abs(wide.learning_accuracy - deep.learning_accuracy) <= 0.0135",
     ),
     lesion=Lesion("half"),
     off=Off("off", equals="deep"),
@@ -130,7 +131,7 @@ study = Study(
     distance="Rotated MNIST pooled to 14 x 14, five rotations by 22.5 degrees of the same 3,000 images, one pass in batches of 16, perceptrons of 60,000 weights; the paper has all of MNIST, wider nets, and convolutional nets, ResNets and "
     "vision transformers on Split CIFAR-100 and ImageNet besides. Only width, depth, normalisation and skips of perceptrons are tried: no batch normalisation, pooling or heads.",
     notes="At one learning rate a wide net learns more and moves its weights less than a narrow one, so that rates are not held equal but learning is: every arm takes the rate with the least forgetting among those at which each task, as soon as learned, reaches a target accuracy "
-    "(0.85, on validation images; 5 times what lacks to it is added to forgetting). A control that could not learn as well at any rate would fail the match. "
+    "(0.85, on validation images; 5 times what lacks to it is added to forgetting). A control that could not learn as well at any rate would fail the match, which is narrowed after tuning and before registration from 0.02 to 0.0135 = 0.03 / 2.2: across rates 0.01 to 0.025 (seeds 1000 and 1001) wide nets forget 2.2 more for each 1 that they learn more, so that a mismatch of 0.0135 is worth delta (deep nets 1.2, from 0.016 to 0.032). "
     "The deep nets are he2015-initialised perceptrons, which plain gradient descent trains badly, so that the same contrast is made with skips and with layer normalisation before the nonlinearity. "
     "deep_ewc is the paper's comparison of an algorithm with an architecture; its strength, 3, lies between 1 and 10, which were tried among 0.1, 1, 10 and 100 at two rates (seed 1201). "
     "There is no lesion of a structure at test; half, the same shallow net with half the units (and half the weights), tuned like all others, must forget more than wide. double has twice the units. "
