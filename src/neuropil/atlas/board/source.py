@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from neuropil.atlas.board.form import Assay, Board, nearest
 from neuropil.atlas.conduct.fingerprint import code_hash
@@ -13,7 +14,7 @@ from neuropil.atlas.conduct.modules import module_at
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.files import PACKAGE, results_folder
 
-__all__ = ["AssaySource", "BoardSource", "boards", "find", "module_at"]
+__all__ = ["AssaySource", "BoardSource", "boards", "class_in", "find", "module_at"]
 
 
 @dataclass(frozen=True)
@@ -105,3 +106,15 @@ def find(reference: str) -> BoardSource:
     if reference not in known:
         raise AtlasError(f"There is no board {reference!r}; {nearest(reference, known).replace('it has', 'there are')}.")
     return known[reference]
+
+
+def class_in(reference: str, base: type) -> Any:
+    """Give the class of ``FILE.py:Class``, a kind of ``base``; raise ``AtlasError`` where there is no such file or class."""
+    path, _, name = reference.rpartition(":")
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise AtlasError(f"There is no file {path}; give a {base.__name__.lower()} of your own as FILE.py:Class.")
+    cls = getattr(module_at(file), name, None)
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise AtlasError(f"{file.name} has no {base.__name__} named {name!r}; give a {base.__name__.lower()} of your own as FILE.py:Class.")
+    return cls
