@@ -59,6 +59,15 @@ def test_replicas_are_each_alone_and_learn():
     assert all(one.grad is not None and one.grad.isfinite().all() for one in together.parameters())
 
 
+@pytest.mark.parametrize("gating", ["scalar", "relevance"])
+@pytest.mark.parametrize("beside", ["hebb", "delta"])
+def test_empty_moments_do_not_blow_up_the_gradient(beside, gating):
+    net, given = built(beside=beside, gating=gating), x()
+    given[:, 4:8] = 0
+    net(given)[:, -1].square().mean().backward()
+    assert all(one.grad.norm() < 100 for one in net.parameters())
+
+
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="multiple of the heads"):
         FastWeightTransformer(5, 3, width=9, heads=2)

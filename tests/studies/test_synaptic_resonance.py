@@ -22,8 +22,17 @@ def test_arms_begin_alike_outside_their_memories():
 
 def test_only_full_attention_sees_beyond_the_window():
     task = resonance.recall(Settings("desk", study.budgets["desk"]))
-    assert task.gap >= study.arms["plain"]["window"]
+    reach = 2 * (study.arms["plain"]["window"] - 1)
+    assert task.gap >= reach
     assert study.arms["full_window"]["window"] >= task.steps
+    net = resonance.network(arm("plain"), SMOKE, Seed(1005))
+    assert len(resonance.layers(net)) == 2
+    x = resonance.recall(SMOKE).draw(3, torch.Generator().manual_seed(0)).x
+    told = slice(1, 1 + SMOKE.pairs)
+    other = x.clone()
+    other[:, told] = other[:, told].flip(0)
+    answers = [resonance.answers(net(one), SMOKE) for one in (x, other)]
+    torch.testing.assert_close(*answers)
 
 
 def test_what_is_looked_at_is_what_ran():

@@ -23,9 +23,9 @@ class Recall(NamedTuple):
 class ContextRecall:
     """Key-value recall among distractors: what was bound to this key *in this sequence's context*?
 
-    A sequence shows ``pairs`` pairs of a key and a value, one a moment. ``asked`` of them, at random places and with different keys, come with the sequence's own context, a vector of length 1 drawn for it; the others are
-    distractors, each with a context of its own and a key drawn with replacement, so that most keys asked for were bound to other values too. Then ``gap`` empty moments, then all ``asked`` keys in random order, with a cue. Values are drawn with replacement, so no answer
-    without memory is better than ``1 / values``. Channels: key, value, cue (0 or 1) and context.
+    A sequence belongs to one of ``contexts`` contexts and begins with a moment that shows it. Then come ``pairs`` pairs of a key and a value, each with a context, one a moment. ``asked`` of them, at random places and with different keys, have the sequence's own; the others are
+    distractors, each with another context and a key drawn with replacement, so that most keys asked for were bound to other values too. Then ``gap`` empty moments, then all ``asked`` keys in random order, with a cue and the sequence's context. Values are drawn with replacement, so no answer
+    without memory is better than ``1 / values``. Channels: key, value, cue (0 or 1) and context, one channel each.
 
     ``draw(items, generator)`` gives a ``Recall``. Raises ``TypeError`` or ``ValueError`` for numbers that are not whole or too small, and for more asked than pairs or keys. The task is our own.
     """
@@ -35,10 +35,10 @@ class ContextRecall:
     pairs: int = 24
     asked: int = 6
     gap: int = 8
-    context: int = 16
+    contexts: int = 8
 
     def __post_init__(self) -> None:
-        for name, least in (("keys", 1), ("values", 2), ("pairs", 1), ("asked", 1), ("gap", 0), ("context", 2)):
+        for name, least in (("keys", 1), ("values", 2), ("pairs", 1), ("asked", 1), ("gap", 0), ("contexts", 2)):
             whole(name, getattr(self, name), least)
         if self.asked > min(self.pairs, self.keys):
             raise ValueError(
@@ -48,12 +48,12 @@ class ContextRecall:
     @property
     def channels(self) -> int:
         """Channels of the input."""
-        return self.keys + self.values + 1 + self.context
+        return self.keys + self.values + 1 + self.contexts
 
     @property
     def steps(self) -> int:
-        """Moments of a sequence; the last ``asked`` are the questions."""
-        return self.pairs + self.gap + self.asked
+        """Moments of a sequence: the first shows the context, the last ``asked`` are the questions."""
+        return 1 + self.pairs + self.gap + self.asked
 
     def draw(self, items: int, generator: torch.Generator) -> Recall:
         """Draw ``items`` sequences."""
@@ -65,13 +65,16 @@ class ContextRecall:
         values = torch.randint(self.values, (items, self.pairs), generator=generator)
         relevant = torch.zeros(items, self.pairs, dtype=torch.bool)
         relevant[every, places] = True
-        contexts = torch.nn.functional.normalize(torch.randn(items, self.pairs + 1, self.context, generator=generator), dim=-1)
+        context = torch.randint(self.contexts, (items, 1), generator=generator)
+        others = (context + torch.randint(1, self.contexts, (items, self.pairs), generator=generator)) % self.contexts
         order = torch.rand(items, self.asked, generator=generator).argsort(1)
         x = torch.zeros(items, self.steps, self.channels)
-        told, shown, last = torch.arange(self.pairs), self.keys + self.values + 1, self.steps - self.asked
+        told, shown, asked = torch.arange(1, 1 + self.pairs), self.keys + self.values + 1, torch.arange(self.steps - self.asked, self.steps)
+        x[every, 0, shown + context] = 1.0
         x[every, told, keys] = 1.0
         x[every, told, self.keys + values] = 1.0
-        x[:, : self.pairs, shown:] = torch.where(relevant.unsqueeze(-1), contexts[:, -1:], contexts[:, :-1])
-        x[every, last + torch.arange(self.asked), own.gather(1, order)] = 1.0
-        x[:, last:, shown - 1] = 1.0
+        x[every, told, shown + torch.where(relevant, context, others)] = 1.0
+        x[every, asked, own.gather(1, order)] = 1.0
+        x[every, asked, shown + context] = 1.0
+        x[:, asked, shown - 1] = 1.0
         return Recall(x, values.gather(1, places).gather(1, order), relevant)

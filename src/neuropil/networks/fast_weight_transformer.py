@@ -27,7 +27,7 @@ class FastWeightAttention(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         if beside != "none":
             self.memory = FastWeights(width // heads, width // heads, write=beside, decay=0.98, learnable=True)
-            self.beta, self.held = nn.Parameter(torch.tensor(0.1)), nn.Identity()
+            self.beta, self.held = nn.Parameter(torch.tensor(1.0)), nn.Identity()
             self.gate = RelevanceGate(slope=2.0) if gating == "relevance" else None
             self.rate = nn.Parameter(torch.tensor(0.0)) if gating == "scalar" else None
 
@@ -59,7 +59,7 @@ class FastWeightTransformer(nn.Module):
     Vectors x [..., T, inputs] -> [..., T, outputs]; ``window``: positions that attention sees, the present one included; ``beside``: ``"hebb"`` or ``"delta"`` fast weights, or ``"none"``; ``gating``: what scales their writes. No position is told where it is: the window is
     causal and short, and fast weights fade. Fast weights are empty at the start of every sequence and learn through the whole of it. Parts are named ``blocks.0.attn.gate``, ``blocks.0.attn.memory``, ...
 
-    Initial law: weights normal with variance 1 / fan_in, biases 0, ``beta`` 0.1, drawn from ``generator``. Raises ``ValueError`` for unusable numbers and words, and for inputs of another width. Sources: schmidhuber1992, schlag2021 (fast weights in a transformer);
+    Initial law: weights normal with variance 1 / fan_in, ``beta`` 1, biases 0 but for those of the embedding, which are as its weights (an empty moment would be zero everywhere, where the gradient of a norm explodes), drawn from ``generator``. Raises ``ValueError`` for unusable numbers and words, and for inputs of another width. Sources: schmidhuber1992, schlag2021 (fast weights in a transformer);
     synaptic-resonance2025 by our reading (the gate). Differs from the atlas's first reading in that the fast weights are not clipped to a norm of 1, which would hold a few pairs only, and are not cut from the gradient between chunks.
     """
 
@@ -105,6 +105,7 @@ class FastWeightTransformer(nn.Module):
             if isinstance(part, nn.Linear):
                 nn.init.normal_(part.weight, std=part.in_features**-0.5, generator=generator)
                 nn.init.zeros_(part.bias)
+        nn.init.normal_(self.embed.bias, std=inputs**-0.5, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map vectors [..., T, inputs] to [..., T, outputs]."""

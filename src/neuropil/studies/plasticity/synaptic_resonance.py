@@ -23,7 +23,8 @@ from neuropil.observe import observe
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-BASE = {"beside": "hebb", "gating": "relevance", "window": 8, "lr": 0.003}
+BASE = {"beside": "hebb", "gating": "relevance", "window": 4, "lr": 0.01}
+LEARNED = {"keys": 8, "values": 8, "pairs": 16, "asked": 4, "gap": 6, "contexts": 8, "width": 32, "batch": 16, "tested": 600}
 LOOKED = 200
 """Test sequences on which gates and memories are looked at."""
 _MATCH = ("parameters", "compute", "data")
@@ -74,7 +75,7 @@ study = Study(
     lesion=Lesion("permuted", at_least=0.05),
     off=Off("off", equals="ungated"),
     tune=Tune(
-        space={"lr": (0.001, 0.003, 0.01, 0.03)},
+        space={"lr": (0.003, 0.01, 0.03)},
         on="validation_accuracy",
         arms=("gated", "delta"),
         follow={"ungated": "gated", "gated_delta": "delta", "plain": "delta", "full_window": "delta", "permuted": "gated", "off": "gated"},
@@ -87,45 +88,26 @@ study = Study(
             "values": 8,
             "pairs": 6,
             "asked": 2,
-            "gap": 2,
-            "context": 4,
+            "gap": 6,
+            "contexts": 4,
             "width": 8,
             "steps": 10,
             "batch": 8,
             "tested": 50,
         },
-        "glance": {
-            "keys": 16,
-            "values": 8,
-            "pairs": 24,
-            "asked": 6,
-            "gap": 8,
-            "context": 16,
-            "width": 32,
-            "steps": 300,
-            "batch": 32,
-            "tested": 400,
-        },
-        "desk": {
-            "keys": 16,
-            "values": 8,
-            "pairs": 24,
-            "asked": 6,
-            "gap": 8,
-            "context": 16,
-            "width": 32,
-            "steps": 800,
-            "batch": 32,
-            "tested": 800,
-        },
+        "glance": {**LEARNED, "steps": 300},
+        "desk": {**LEARNED, "steps": 600},
     },
     data={"smoke": (), "glance": (), "desk": ()},
     distance="The paper gives no equations and no code, so this is one declared reading of its abstract, on a synthetic task with a decoder of two layers of 32, instead of a large language model's perplexity, coherence and robustness to noise.",
-    notes="Our reading: in every head beside attention within a window of 8, F_t = decay F_(t-1) + g_t v_t k_t^T is written and F_(t-1) q_t is read, with g_t = sigmoid(a cos(q_t, m_t) + b), m_t the running mean of keys before; decay, a, b, the speed of the mean and the weight of what is read are learned. "
+    notes="Our reading: in every head beside attention within a window of 4, F_t = decay F_(t-1) + g_t v_t k_t^T is written and F_(t-1) q_t is read, with g_t = sigmoid(a cos(q_t, m_t) + b), m_t the running mean of keys before; decay, a, b, the speed of the mean and the weight of what is read are learned. "
     "Keys, queries and values are those of attention. Not kept of the atlas's first reading: the clip of F to a norm of 1, under which a few pairs fit, and the cut of gradients between chunks, without which nothing beyond the window can be learned. "
-    "delta erases what lies under a key before it writes, at one learned rate, and fades as gated does. A quarter of the pairs come with the context vector of their sequence and are asked for; the others come each with another and reuse the keys. "
-    "permuted: gates change places over time at test. off: slope of the gate held at 0, which is ungated. gated_delta has both. "
-    "Not registered: how long to learn is not settled. Looks so far, seeds 1200 and 1201, rate 0.003, 400 updates in batches of 16, what is read weighed by 1 at first: attention over everything 0.66 (not yet 0.95), delta 0.50 and 0.22, ungated 0.31 and 0.23, gated 0.11 and 0.12, its loss above that of guessing; the weight begins at 0.1 since, with which nothing was run.",
+    "delta erases what lies under a key before it writes, at one learned rate, and fades as gated does. A sequence begins with its context and asks in it; a quarter of the pairs come with it and are asked for, the others come with other contexts and reuse the keys. Two layers of a window of 4 reach 6 moments back, as many as lie empty between pairs and questions. "
+    "permuted: gates change places over time at test. off: slope of the gate held at 0, which is ungated. gated_delta has both. Numbers of parameters differ by the 4 that two more gates have. "
+    "Looks before registration. Seeds 1200 and 1201, rate 0.003, 400 updates in batches of 16, 24 pairs, contexts as vectors of length 1 that the questions did not repeat: attention over everything 0.66, delta 0.50 and 0.22, ungated 0.31 and 0.23, gated 0.11 and 0.12. Two faults were behind these. "
+    "Empty moments were zero all through the network, where gradients of norms explode, so that clipped steps moved nothing, in gated above all; the embedding begins with biases since. And everybody learned keys without contexts: attention over everything stayed at what keys alone give (0.59 of 16 pairs and 8 keys, 0.67 of 24 and 16) with 600 updates, other rates, one head, contexts three times as long, one channel a context, contexts told first or while nothing is told, and reached 0.6 to 0.7 at best with 4 keys and contexts shown in the empty moments. "
+    "With the context told first, one channel each, and repeated by the questions, it reaches 1 within 200 updates, and the task became that. Same seeds, 16 pairs, batches of 16, two heads: what is read weighed by 0.1 at first, rate 0.01, 400 updates gated 0.50 and 0.64, delta 0.20 and 0.31, 800 updates delta 0.82 and 0.79, rate 0.03, 400 updates gated 0.64 and 0.43, delta 0.13 and 0.19; "
+    "weighed by 1, as it is again, for the sake of both, rate 0.01, 400 updates gated 0.82 and 0.70, delta 0.70 and 0.81 (one head 0.59 and 0.86, 4 keys and contexts 0.79 and 0.78), 800 updates gated 0.95 and 0.90, delta 0.82 and 0.85.",
 )
 
 
@@ -151,7 +133,7 @@ def network(arm: Settings, budget: Settings, seed: Seed) -> FastWeightTransforme
 
 def recall(budget: Settings) -> ContextRecall:
     """Make the task."""
-    return ContextRecall(**{name: budget[name] for name in ("keys", "values", "pairs", "asked", "gap", "context")})
+    return ContextRecall(**{name: budget[name] for name in ("keys", "values", "pairs", "asked", "gap", "contexts")})
 
 
 def layers(net: nn.Module) -> list[FastWeightAttention]:
@@ -203,7 +185,7 @@ def measure(arm: Settings, budget: Settings, seed: Seed, net: FastWeightTransfor
         gates, found["memory_share"] = seen(net, test.x[:LOOKED], budget.asked)
         if gates is not None:
             own = test.relevant[:LOOKED]
-            told = gates[..., : budget.pairs]
+            told = gates[..., 1 : 1 + budget.pairs]
             gap = told[:, own].mean(1) - told[:, ~own].mean(1)
             found["gate_gap"] = float(gap.max())
             picture = told[int(gap.argmax())] + 2 * own
@@ -216,7 +198,7 @@ def measure(arm: Settings, budget: Settings, seed: Seed, net: FastWeightTransfor
     right = _right(net, test, budget)
     found["accuracy"] = right.mean().item()
     asked = test.x[:, -budget.asked :, : task.keys].argmax(2)
-    told = torch.where(test.relevant, test.x[:, : budget.pairs, : task.keys].argmax(2), -1)
+    told = torch.where(test.relevant, test.x[:, 1 : 1 + budget.pairs, : task.keys].argmax(2), -1)
     places = (told.unsqueeze(1) == asked.unsqueeze(2)).float().argmax(2)
     edges = np.linspace(0, budget.pairs, 4).astype(int)
     by_place = [float(right[(places >= a) & (places < b)].mean()) for a, b in pairwise(edges)]
