@@ -96,18 +96,19 @@ study = Study(
             "tested": 50,
         },
         "glance": {**LEARNED, "steps": 300},
-        "desk": {**LEARNED, "steps": 600},
+        "desk": {**LEARNED, "steps": 1000},
     },
     data={"smoke": (), "glance": (), "desk": ()},
     distance="The paper gives no equations and no code, so this is one declared reading of its abstract, on a synthetic task with a decoder of two layers of 32, instead of a large language model's perplexity, coherence and robustness to noise.",
     notes="Our reading: in every head beside attention within a window of 4, F_t = decay F_(t-1) + g_t v_t k_t^T is written and F_(t-1) q_t is read, with g_t = sigmoid(a cos(q_t, m_t) + b), m_t the running mean of keys before; decay, a, b, the speed of the mean and the weight of what is read are learned. "
     "Keys, queries and values are those of attention. Not kept of the atlas's first reading: the clip of F to a norm of 1, under which a few pairs fit, and the cut of gradients between chunks, without which nothing beyond the window can be learned. "
-    "delta erases what lies under a key before it writes, at one learned rate, and fades as gated does. A sequence begins with its context and asks in it; a quarter of the pairs come with it and are asked for, the others come with other contexts and reuse the keys. Two layers of a window of 4 reach 6 moments back, as many as lie empty between pairs and questions. "
+    "delta erases what lies under a key before it writes, at one learned rate a layer, as the briefing asks (a rate that depends on the input, as in schlag2021, could let in what fits by itself and is not tried), and fades as gated does. A sequence begins with its context and asks in it; a quarter of the pairs come with it and are asked for, the others come with other contexts and reuse the keys. Two layers of a window of 4 reach 6 moments back, as many as lie empty between pairs and questions. "
     "permuted: gates change places over time at test. off: slope of the gate held at 0, which is ungated. gated_delta has both. Numbers of parameters differ by the 4 that two more gates have. "
     "Looks before registration. Seeds 1200 and 1201, rate 0.003, 400 updates in batches of 16, 24 pairs, contexts as vectors of length 1 that the questions did not repeat: attention over everything 0.66, delta 0.50 and 0.22, ungated 0.31 and 0.23, gated 0.11 and 0.12. Two faults were behind these. "
     "Empty moments were zero all through the network, where gradients of norms explode, so that clipped steps moved nothing, in gated above all; the embedding begins with biases since. And everybody learned keys without contexts: attention over everything stayed at what keys alone give (0.59 of 16 pairs and 8 keys, 0.67 of 24 and 16) with 600 updates, other rates, one head, contexts three times as long, one channel a context, contexts told first or while nothing is told, and reached 0.6 to 0.7 at best with 4 keys and contexts shown in the empty moments. "
     "With the context told first, one channel each, and repeated by the questions, it reaches 1 within 200 updates, and the task became that. Same seeds, 16 pairs, batches of 16, two heads: what is read weighed by 0.1 at first, rate 0.01, 400 updates gated 0.50 and 0.64, delta 0.20 and 0.31, 800 updates delta 0.82 and 0.79, rate 0.03, 400 updates gated 0.64 and 0.43, delta 0.13 and 0.19; "
-    "weighed by 1, as it is again, for the sake of both, rate 0.01, 400 updates gated 0.82 and 0.70, delta 0.70 and 0.81 (one head 0.59 and 0.86, 4 keys and contexts 0.79 and 0.78), 800 updates gated 0.95 and 0.90, delta 0.82 and 0.85.",
+    "weighed by 1, as it is again, for the sake of both, rate 0.01, 400 updates gated 0.82 and 0.70, delta 0.70 and 0.81 (one head 0.59 and 0.86, 4 keys and contexts 0.79 and 0.78), 800 updates gated 0.95 and 0.90, delta 0.82 and 0.85. "
+    "A first tuning with 600 updates, never registered: on seeds 1100 to 1109 delta 0.76 to 0.84, gated 0.78 to 0.94 but one of 0.24 that had only begun to learn (22 % power at 30 seeds); then updates became 1000, for all.",
 )
 
 
