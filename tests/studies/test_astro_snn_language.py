@@ -31,9 +31,9 @@ def test_calcium_and_adaptation_have_the_same_time_constants():
 
 
 def test_levels_set_strength_or_threshold():
-    assert snn.cell_of(arm("astrocyte", level=0), 4).strength.item() == 0.0625
+    assert snn.cell_of(arm("astrocyte", level=0), 4).strength.item() == pytest.approx(0.6)
     assert snn.cell_of(arm("alif", level=1), 4).beta.item() == pytest.approx(0.1)
-    assert snn.cell_of(arm("facilitated", level=1), 4).beta.item() == pytest.approx(-0.1)
+    assert snn.cell_of(arm("facilitated", level=2), 4).beta.item() == pytest.approx(-3.0)
 
 
 def test_gains_are_those_of_the_run():
@@ -42,7 +42,7 @@ def test_gains_are_those_of_the_run():
     with torch.no_grad():
         gain, spikes = snn.gains(net, x)
         assert (spikes == net.hidden(net.synapse(x))[0]).all()
-    first = 1 + 0.5 * torch.tanh(torch.tensor(-1.0))  # no calcium yet: a level of two widths below
+    first = 1 + 0.7 * torch.tanh(torch.tensor(-2.0))  # no calcium yet: a level of four widths below
     torch.testing.assert_close(gain[0], first.expand_as(gain[0]))
     assert gain.std(0).mean() > 0.01
 
