@@ -125,13 +125,14 @@ class SensorySet(nn.Module):
 
     def keys(self, h: Tensor, contexts: Tensor) -> Tensor:
         """The keys that sensors send, [M, B, S, K]."""
-        drive = h @ self.key_weight.unsqueeze(1)
+        drive = (h.flatten(1, 2) @ self.key_weight).unflatten(1, h.shape[1:3])
         return drive if self.transfer is None else self.transfer(drive, contexts)
 
     def act(self, o: Tensor, keys: Tensor) -> Tensor:
         """What the policies do, [M, B, A], given what sensors see and the keys that they send."""
-        attention = (keys @ (self.positions @ self.query_weight).mT.unsqueeze(1)).tanh()
-        message = (o.unsqueeze(2) @ attention).squeeze(2).tanh()
+        m, b, n = o.shape
+        attention = (keys.flatten(1, 2) @ (self.positions @ self.query_weight).mT).tanh().view(m, b, n, -1)
+        message = (o.unsqueeze(-1) * attention).sum(2).tanh()
         return torch.baddbmm(self.readout_bias.unsqueeze(1), message, self.readout).tanh()
 
     def forward(self, o: Tensor, s: SensoryState | None = None) -> tuple[Tensor, SensoryState]:
