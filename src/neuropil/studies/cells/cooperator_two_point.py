@@ -238,7 +238,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
     found: dict[str, list[Tensor]] = {name: [] for name in tests}
     for vectors in looks:
         policy.load(vectors)
-        if "shuffled" in arm:
+        if isinstance(policy, SensorySet) and "shuffled" in arm:
             policy.context_weight.copy_(policy.context_weight.roll(1, 1))
             policy.context_bias.copy_(policy.context_bias.roll(1, 1))
         for name, first in tests.items():
