@@ -1,4 +1,4 @@
-"""It conforms; without pull it is fine-tuning, to the bit; with pull it forgets less."""
+"""It conforms; without pull it is fine-tuning, to the bit; with pull it keeps more."""
 
 from functools import partial
 

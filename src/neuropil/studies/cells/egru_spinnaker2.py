@@ -30,8 +30,9 @@ PENALTY = 30.0
 """Weight of the squared distance of activity from the target, in nats."""
 MARKS = 5
 """How often validation is looked at while learning."""
-GRU = {"core": "gru", "rate": 0.01, "reset": 0.0, "penalty": PENALTY}
-EGRU = {**GRU, "reset": 1.0}
+EGRU = {"core": "event", "rate": 0.03, "reset": 1.0, "penalty": PENALTY}
+THRESHOLDED = {**EGRU, "reset": 0.0}
+DENSE = {"core": "gru", "rate": 0.03, "penalty": 0.0}
 
 _MATCH = ("parameters", "compute", "data", Match("activity", within=0.01))
 _FREE = ("parameters", "compute", "data")
@@ -44,11 +45,11 @@ study = Study(
     scale="proxy",
     arms={
         "egru": {**EGRU},
-        "thresholded": {**GRU},
+        "thresholded": {**THRESHOLDED},
         "egru_free": {**EGRU, "penalty": 0.0},
-        "thresholded_free": {**GRU, "penalty": 0.0},
-        "dense": {**GRU, "core": "dense", "penalty": 0.0},
-        "lstm": {**GRU, "core": "lstm", "penalty": 0.0},
+        "thresholded_free": {**THRESHOLDED, "penalty": 0.0},
+        "dense": {**DENSE},
+        "lstm": {**DENSE, "core": "lstm"},
         "moved": {**EGRU, "lesion": True},
         "off": {**EGRU, "reset": 0.0},
     },
@@ -156,19 +157,19 @@ def windows(codes: Tensor, starts: Tensor, length: int, alphabet: int) -> tuple[
     return one_hot(cut[..., :-1, :], alphabet).float(), cut[..., 1:, :]
 
 
-class LSTM(nn.Module):
-    """Torch's long short-term memory, all of whose units always speak."""
+class Always(nn.Module):
+    """Torch's own GRU or LSTM, all of whose units speak at every moment."""
 
-    def __init__(self, size: int, neurons: int, generator: torch.Generator) -> None:
+    def __init__(self, core: nn.GRU | nn.LSTM, generator: torch.Generator) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(size, neurons)
+        self.core = core
         with torch.no_grad():
-            for numbers in self.lstm.parameters():
-                numbers.uniform_(-(neurons**-0.5), neurons**-0.5, generator=generator)
+            for numbers in core.parameters():
+                numbers.uniform_(-(core.hidden_size**-0.5), core.hidden_size**-0.5, generator=generator)
 
     def speak(self, x: Tensor) -> tuple[Tensor, Tensor, Any]:
         """What is said, and that it is."""
-        y, s = self.lstm(x)
+        y, s = self.core(x)
         return y, torch.ones_like(y), s
 
 
@@ -177,16 +178,13 @@ class Net(nn.Module):
 
     def __init__(self, arm: Settings, budget: Settings, alphabet: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.core: EventGRU | LSTM
-        if arm.core == "lstm":
-            units = budget.lstm_units
-            self.core = LSTM(alphabet, units, generator)
+        units = budget.lstm_units if arm.core == "lstm" else budget.units
+        self.core: EventGRU | Always
+        if arm.core == "event":
+            thresholds = beta_thresholds(units, mean=THRESHOLD, generator=generator)
+            self.core = EventGRU(alphabet, neurons=units, threshold=thresholds, learnable=True, reset=arm.reset, generator=generator)
         else:
-            units = budget.units
-            thresholds = -2.0 if arm.core == "dense" else beta_thresholds(units, mean=THRESHOLD, generator=generator)
-            self.core = EventGRU(
-                alphabet, neurons=units, threshold=thresholds, learnable=arm.core != "dense", reset=arm.reset, generator=generator
-            )
+            self.core = Always((nn.LSTM if arm.core == "lstm" else nn.GRU)(alphabet, units), generator)
         self.read = nn.Linear(units, alphabet)
         with torch.no_grad():
             self.read.weight.uniform_(-(units**-0.5), units**-0.5, generator=generator)
@@ -225,7 +223,7 @@ def learn(nets: Replicas | Net, arm: Settings, budget: Settings, seeds: list[See
         batch = windows(corpus.train, starts, budget.window, corpus.alphabet)
         rule.step(nets, tuple(each[0] for each in batch) if alone else batch, optimizer)
         cycle.step()
-        if arm.core == "gru" and isinstance(core, EventGRU):
+        if isinstance(core, EventGRU):
             core.clamp_()
         if (step + 1) % (budget.steps // MARKS) == 0:
             of = [nets] if alone else list(cast("Replicas", nets))
@@ -238,7 +236,7 @@ def learnt(arm: tuple[tuple[str, Any], ...], budget: tuple[tuple[str, Any], ...]
     """Train a net a seed; the last ones are kept for the arm that lesions them. They are read, never written."""
     of, size = Settings("arm", dict(arm)), Settings("budget", dict(budget))
     nets = [Net(of, size, text(size.text).alphabet, seed.torch("init")) for seed in seeds]
-    if of.core == "lstm":
+    if of.core != "event":
         courses = [learn(net, of, size, [seed])[0] for net, seed in zip(nets, seeds, strict=True)]
     else:
         replicas = Replicas(nets)
@@ -337,7 +335,7 @@ def measure(arm: Settings, budget: Settings, seed: Seed, one: Learnt) -> Outcome
         "course": Curve([budget.steps * (k + 1) / MARKS for k in range(MARKS)], one.course, "updates", "bits per character, validation"),
         "events": Matrix(tested.events[:, 0].T.tolist(), "unit", "character"),
     }
-    if isinstance(net.core, EventGRU) and arm.core == "gru":
+    if isinstance(net.core, EventGRU):
         x, _ = windows(corpus.test, torch.arange(0, len(corpus.test) - budget.window, 97), budget.window, corpus.alphabet)
         thresholds = net.core.threshold.sort().values
         rates = later.mean((0, 1)).sort().values
