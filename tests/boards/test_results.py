@@ -24,6 +24,7 @@ def test_committed_results_follow_from_their_own_numbers(result):
     assert result["metric"] == plain(result["on"], assay.task.metric)
     sign = 1 if result["metric"]["better"] == "higher" else -1
     again = rank({n: e["scores"] for n, e in result["entries"].items()}, better=result["metric"]["better"], overlap=result["overlap"])
+    assert result.get("refused", {}) == assay.refused
     for name, entry in result["entries"].items():
         assert (entry["rank"], tuple(entry["between"])) == (again[name].rank, again[name].between)
         assert entry["mean"] == pytest.approx(np.mean(entry["scores"]))

@@ -1,0 +1,65 @@
+"""Streams of tasks for boards: digits permuted, rotated and split, and spoken digits speaker by speaker; one split a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neuropil.atlas import Seed, Settings
+from neuropil.data import PermutedStream, RotatedStream, SplitStream, TaskStream, load, spoken_digits
+from neuropil.data.task_streams import Setting, Task
+
+ANGLES = (0.0, 36.0, 72.0, 108.0, 144.0)
+LOUD = 3.0
+"""Spikes of a channel and bin that count as 1."""
+
+
+class Stream(NamedTuple):
+    """Tasks to learn, ``tasks[k]``, and ``test(k)``, the same task of examples that are not learned from."""
+
+    tasks: TaskStream
+    test: Callable[[int], Task]
+
+
+def stream(name: str, setting: Setting | str, budget: Settings, seed: Seed) -> Stream:
+    """Draw a seed's stream ``name``; while searching (``validate``), a quarter of the examples to learn from is the test."""
+    x, y = _spoken(budget) if name == "speakers" else _written()
+    train, test = _split(y, budget, seed)
+    test_x, test_y, x, y = x[test], y[test], x[train], y[train]
+    generator = seed.numpy("stream")
+    made: TaskStream
+    if name == "permuted":
+        made = PermutedStream(x, y, tasks=len(ANGLES), setting=setting, generator=generator)
+    elif name == "rotated":
+        made = RotatedStream(x, y, angles=ANGLES, setting=setting)
+    elif name == "split":
+        made = SplitStream(x, y, per_task=2, setting=setting, generator=generator)
+    else:
+        order = generator.permutation(len(y.unique()) // 10)
+        made = SplitStream(x, y, classes=[tuple(range(10 * who, 10 * who + 10)) for who in order.tolist()], setting=setting)
+    return Stream(made, lambda k: made.at(k, test_x, test_y))
+
+
+def _written() -> tuple[Tensor, Tensor]:
+    """Pictures [1797, 8, 8] of the digits, from 0 to 1, and which they are."""
+    data = load("digits")
+    return torch.from_numpy(data.images).float() / 16, torch.from_numpy(data.labels).long()
+
+
+def _spoken(budget: Settings) -> tuple[Tensor, Tensor]:
+    """Clips [clips, bins, channels] of a cochlea, and of each ten times its speaker plus its digit."""
+    said = spoken_digits(channels=budget.channels, bins=budget.bins, bin=budget.bin, every=budget.every)
+    return said.x.transpose(0, 1) / LOUD, 10 * said.speaker + said.digit
+
+
+def _split(y: Tensor, budget: Settings, seed: Seed) -> tuple[Tensor, Tensor]:
+    """Draw examples to learn from and, of each label as many, to be tested on; both i64, in random order."""
+    sizes, generator = budget.resplit, seed.torch("data")
+    order = torch.randperm(len(y), generator=generator)[: sum(sizes)]
+    share = sizes[1] / sum(sizes)
+    parts = [own.tensor_split([round(share * len(own))]) for own in (order[y[order] == label] for label in y.unique())]
+    test, train = (torch.cat(part)[torch.randperm(sum(map(len, part)), generator=generator)] for part in zip(*parts, strict=True))
+    return (train[: (cut := len(train) * 3 // 4)], train[cut:]) if budget.get("validate") else (train, test)

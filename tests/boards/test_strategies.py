@@ -1,0 +1,208 @@
+"""The board of strategies: every strategy learns every stream that it can, on the same examples, and what it costs is counted."""
+
+import copy
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+from torch.func import functional_call, grad, vmap
+from torch.nn.functional import cross_entropy
+
+from neuropil.atlas import AtlasError, Seed, Settings
+from neuropil.atlas.space import points
+from neuropil.boards.passes import CountedPasses
+from neuropil.boards.strategies import MEMORY, SCENARIOS, board, make
+from neuropil.boards.streams import stream
+from neuropil.continual import STRATEGIES
+from neuropil.data import status
+from neuropil.networks import MLP
+
+ENTRIES = list(board.entries())
+HERE = [task for task, (name, _) in SCENARIOS.items() if name != "speakers" or status("fsdd").where != "not here"]
+OWN = '''
+from neuropil.continual import FineTuning
+
+
+class Slow(FineTuning):
+    """Goes back half of the way after every step."""
+
+    def step(self, model, batch, state):
+        before = [one.detach().clone() for one in model.parameters()]
+        state, said = super().step(model, batch, state)
+        for one, was in zip(model.parameters(), before, strict=True):
+            one.data.lerp_(was, 0.5)
+        return state, said
+
+
+class Other:
+    """No strategy."""
+'''
+
+
+def run(task: str, name: str, rate: float = 0.1, own: int = 1, seed: int = 1000, budget: str = "smoke", **changed):
+    assay = board.on(task, [name])
+    arm = Settings(name, {**assay.arms[name], "rate": rate, "own": own, **changed})
+    return assay.compute(arm, Settings(budget, assay.budgets[budget]), [Seed(seed)])[0]
+
+
+def counted(found):
+    return {name: value for name, value in found.items() if name != "step"}
+
+
+def test_every_strategy_of_the_library_is_on_it_from_its_own_file():
+    assert set(ENTRIES) == {part.name for part in STRATEGIES if part.make.__module__.startswith("neuropil.continual.")}
+    for name, entry in board.entries().items():
+        assert entry.file == Path(inspect.getfile(STRATEGIES[name].make))
+        assert entry.cites == STRATEGIES[name].cites
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_every_strategy_has_nine_different_points_and_the_same_memory(name):
+    made = set()
+    for point in points(board.grid):
+        strategy = make(board.entries()[name].settings, point["rate"], int(point["own"]), 5, None)
+        (group,) = strategy.optimizer([torch.zeros(1)]).param_groups
+        own = {key: value for key, value in vars(strategy).items() if isinstance(value, int | float)}
+        made.add((round(group["lr"], 6), *own.items()))
+        assert own.get("capacity", MEMORY) == MEMORY
+        assert own.get("per_task", MEMORY // 5) == MEMORY // 5
+    assert len(made) == 9
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("task", ["permuted-task", "split-class"])
+def test_every_strategy_learns_and_says_its_costs(task, name):
+    found = run(task, name)
+    assert set(found) == {"accuracy", *board.costs}
+    assert 0 <= found["accuracy"] <= 1
+    assert found["forward"] >= found["backward"] >= 150
+    if task == "split-class":
+        assert counted(run(task, name)) == counted(found)
+
+
+@pytest.mark.parametrize("task", HERE)
+def test_every_task_can_be_learned_and_chance_is_where_it_is_said(task):
+    found, still = (run(task, "FineTuning", rate=rate) for rate in (0.3, 1e-9))
+    assert found["learning"] > still["learning"]
+    assert still["accuracy"] == pytest.approx(board.tasks[task].metric.floor, abs=0.17)
+
+
+def test_tasks_that_are_not_announced_are_refused_by_those_who_must_be_told():
+    assay = board.on("split-class-blurred")
+    assert {"ExperienceReplay", "FineTuning", "DarkExperienceReplay"} <= set(assay.arms)
+    assert assay.refused["EWC"] == "EWC must be told when a task begins and ends"
+    assert not board.on("split-class").refused
+
+
+def test_learning_is_learning_and_forgetting_what_is_known_of_it():
+    """Class-incrementally, fine-tuning knows the last of five tasks alone; all together are learned well; replay lies between."""
+    found = {name: run("split-class", name, own=2, budget="board") for name in ("FineTuning", "ExperienceReplay", "Joint")}
+    assert found["FineTuning"]["accuracy"] == pytest.approx(0.2, abs=0.05)
+    assert found["FineTuning"]["forgetting"] > 0.9
+    assert 0.5 < found["ExperienceReplay"]["accuracy"] < found["Joint"]["accuracy"]
+    assert found["Joint"]["accuracy"] > 0.85
+
+
+def test_all_learn_from_the_same_examples_in_the_same_order():
+    for task in ("permuted-domain", "split-task"):
+        plain = run(task, "FineTuning")
+        for name, off in (("EWC", {"values": (0.0,) * 3}), ("LwF", {"values": (0.0,) * 3})):
+            assert run(task, name, **off)["accuracy"] == plain["accuracy"]
+
+
+def test_costs_are_what_each_does():
+    """Some two hundred examples a task, five tasks, one pass, batches of fifty."""
+    found = {name: run("rotated-domain", name, own=0) for name in ENTRIES}
+    plain = found["FineTuning"]
+    shown, numbers = plain["backward"], 64 * 64 + 64 + 640 + 10
+    assert 150 < shown / 5 <= 200
+    assert (plain["updates"], plain["forward"], plain["stored"]) == (20, shown, 0)
+    assert {result["parameters"] for result in found.values()} == {numbers}
+    assert {found[name]["updates"] for name in ENTRIES if name != "Joint"} == {20}
+    assert found["Joint"]["updates"] == 20 * 3
+    assert found["Joint"]["backward"] == 3 * shown
+    assert found["Joint"]["stored"] == shown * 65
+    assert found["ExperienceReplay"]["backward"] == shown + 19 * 10
+    assert found["ExperienceReplay"]["stored"] == MEMORY * 65 + 1
+    assert found["AGEM"]["backward"] == shown + 16 * 10
+    assert found["AGEM"]["stored"] == MEMORY * 65
+    assert found["DarkExperienceReplay"]["backward"] == shown + 19 * 2 * 25
+    assert found["EWC"]["backward"] == 2 * shown  # Fisher information needs a gradient of every example
+    assert found["EWC"]["stored"] == 5 * 2 * numbers
+    assert (found["LwF"]["forward"], found["LwF"]["backward"]) == (shown + shown * 4 // 5, shown)
+    assert found["LwF"]["stored"] == numbers
+    assert found["SynapticIntelligence"]["stored"] == 3 * numbers
+
+
+def test_passes_are_counted_under_vmap_in_copies_and_change_nothing():
+    generator = torch.Generator().manual_seed(0)
+    model = CountedPasses(MLP((4, 5, 3), generator=generator))
+    x, y = torch.randn(7, 4, generator=generator), torch.randint(3, (7,), generator=generator)
+    cross_entropy(model(x), y).backward()
+    assert vars(model.tally) == {"forward": 7, "backward": 7}
+    wanted = torch.autograd.grad(cross_entropy(model.model(x), y), list(model.parameters()))
+    for one, gradient in zip(model.parameters(), wanted, strict=True):
+        assert torch.equal(one.grad, gradient)
+
+    def loss(parameters, example, label):
+        return cross_entropy(functional_call(model, parameters, (example[None],)), label[None])
+
+    each = vmap(grad(loss), (None, 0, 0))(dict(model.named_parameters()), x, y)
+    assert vars(model.tally) == {"forward": 14, "backward": 14}
+    for found, gradient in zip(each.values(), wanted, strict=True):
+        torch.testing.assert_close(found.mean(0), gradient)
+    with torch.no_grad():
+        copy.deepcopy(model)(x)
+    assert vars(model.tally) == {"forward": 21, "backward": 14}
+
+
+@pytest.mark.parametrize("name", ["permuted", "rotated", "split"])
+def test_a_search_does_not_see_the_test(name):
+    budget = board.tasks[f"{name}-domain"].budget
+    learned, searched = (stream(name, "domain", Settings("b", b), Seed(4)) for b in (budget, {**budget, "validate": True}))
+
+    def rows(tasks):
+        return {row.numpy().tobytes() for task in tasks for row in task.inputs.flatten(1)}
+
+    own, tested = (rows(part) for part in (learned.tasks, map(learned.test, range(5))))
+    assert len(own & tested) < 0.02 * len(tested)  # a few pictures are in the pool twice
+    assert rows(searched.tasks) | rows(map(searched.test, range(5))) == own
+
+
+@pytest.mark.skipif(status("fsdd").where == "not here", reason="fsdd is not on this machine")
+def test_each_task_of_speakers_is_one_speaker_who_says_all_digits():
+    task = board.tasks["speakers-domain"]
+    budget = Settings("b", {**task.budget, **task.smoke})
+    by_class, by_domain = (stream("speakers", setting, budget, Seed(3)) for setting in ("class", "domain"))
+    assert len(by_class.tasks) == 6
+    for k, (one, other) in enumerate(zip(by_class.tasks, by_domain.tasks, strict=True)):
+        assert torch.equal(one.inputs, other.inputs)
+        assert torch.equal(one.labels, other.labels + 10 * k)
+        assert other.labels.unique().tolist() == list(range(10))
+    orders = {tuple(stream("speakers", "class", budget, Seed(seed)).tasks.classes) for seed in range(3)}
+    assert len(orders) == 3
+
+
+def test_a_strategy_of_ones_own_stands_beside_the_others(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    name = f"{file}:Slow"
+    assert board.find(["EWC", name])[name].file == file
+    slow, plain = run("rotated-domain", name, rate=0.1), run("rotated-domain", "FineTuning", rate=0.05)
+    assert slow["accuracy"] == pytest.approx(plain["accuracy"], abs=0.01)
+    assert run("rotated-domain", name, rate=0.3)["accuracy"] != slow["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("EWV", r"board strategies has no entry 'EWV'; did you mean 'EWC'\? it has .*; or give FILE.py:Class"),
+        ("nowhere.py:Mine", "There is no file nowhere.py; give a strategy of your own as FILE.py:Class"),
+        ("{file}:Other", "mine.py has no Strategy named 'Other'"),
+    ],
+)
+def test_entries_that_are_none_are_refused_in_a_sentence(tmp_path, name, says):
+    (tmp_path / "mine.py").write_text(OWN)
+    with pytest.raises(AtlasError, match=says):
+        board.find([name.format(file=tmp_path / "mine.py")])
