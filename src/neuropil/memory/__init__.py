@@ -15,6 +15,7 @@ from neuropil.memory.multitasking import (
 )
 from neuropil.memory.protocol import MEMORIES, AskedByContent, Bounded, Erasable, Memory, MemoryCost, memory_cost
 from neuropil.memory.resonator import AttentionCleanup, ResonatorNetwork, ThresholdCleanup, projection_cleanup, random_codebooks
+from neuropil.memory.sparsey import SparseyField
 from neuropil.memory.spiking_cam import SpikingCAM
 from neuropil.memory.willshaw import WillshawMemory
 
@@ -33,6 +34,7 @@ __all__ = [
     "MultitaskingHebbian",
     "RelevanceGate",
     "ResonatorNetwork",
+    "SparseyField",
     "SpikingCAM",
     "ThresholdCleanup",
     "WillshawMemory",
