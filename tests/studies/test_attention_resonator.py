@@ -32,7 +32,7 @@ def test_off_is_the_control_and_the_lesion_costs():
     assert found["threshold"]["found"] > 0.7
     assert found["uniform"]["found"] < found["attention"]["found"] - 0.2
     assert found["uniform"]["entropy"] == pytest.approx(1)
-    assert found["hard"]["entropy"] == 0
+    assert found["hard"]["entropy"] < 0.05  # above 0 by ties alone
     assert 0 < found["attention"]["entropy"] < 1
 
 

@@ -177,8 +177,7 @@ def test_keys_walk_and_open(index, site):
     index.wait("return document.readyState === 'complete' && location.pathname.endsWith('/studies/granet-neuroregeneration.html')")
     assert index.run("return document.querySelector('.badge strong').textContent") == "Negligible at desk scale"
     index.run("history.back()")
-    index.wait(READY)
-    assert index.run("return document.getElementById('q').value") == "pruning plasticity"
+    index.wait("return Boolean(window.neuropil) && document.getElementById('q').value === 'pruning plasticity'")
     index.click("#q")
     index.type("<Escape>")
     assert len(index.run(SHOWN)) == len(rows())
