@@ -78,10 +78,7 @@ study = Study(
     ),
     dose=(Dose("activity", at_least=0.05), Dose("ever", at_least=0.9), Dose("reset_share", at_least=0.1)),
     gate=Gate(
-        "nets have done learning, one without thresholds hears more than a bigram, speaking little costs the control something, and little is said",
-        "dense.still_falling < 0.02",
-        "egru.still_falling < 0.02",
-        "thresholded.still_falling < 0.02",
+        "a net without thresholds hears more than a bigram, speaking little costs the control something, and little is said",
         "dense.bigram_bpc - dense.bpc >= 0.3",
         "thresholded.bpc - dense.bpc >= 0.05",
         "egru.activity <= 0.2",
@@ -123,7 +120,8 @@ study = Study(
     "Bits per character are of the later halves of windows of 24 characters that begin at rest, 1,500 lying evenly in the last twentieth of the text; validation, 500 in the twentieth before. The test text is one for all seeds; seeds differ in first weights, thresholds and the order of windows, which arms share. "
     "moved, the lesion: in a trained EGRU the resets of every unit and window come at other, random moments, as many of them (those of the run that is left alone), so that what is lost is when an event is paid for. The briefing's lesion, events themselves sent at other moments, would cost in the control as well and says nothing of resets. "
     "reset_share is the Euclidean length of what all resets take by that of the states before them. operations counts the weights that events meet on their way to other units and to the read-out; a character's own column of input weights and the elementwise update are paid at every moment in all arms and are left out. "
-    "still_falling: what validation gained in the last fifth of learning, in which rates fall to 0, so that it says that a run is over rather than that longer ones would gain nothing.",
+    "still_falling: what validation gained in the last fifth of learning, in which rates fall to 0. The gate asked it to stay below 0.02, until a look at seeds 1100 to 1102, before registration: it is 0.02 to 0.05 after 600, 1,500 and 3,000 updates of GRU and LSTM alike, since it is what falling rates bring; "
+    "it no longer gates anything. Nets are not at their best after 600 updates: 1,500 take the LSTM from 2.92 to 2.83 bits per character of test text, the GRU from 2.94 to 2.93. In that look EGRU had 3.11 at an activity of 0.094, the control 3.01 at 0.099, and on seeds 1103 to 1109 of the tuning's own spread the difference was the same, so that *reversed* is expected.",
 )
 
 
