@@ -134,7 +134,7 @@ study = Study(
     "quarter of the training clips, applied as the cautious choice. Seeds are computed three at a time. "
     "Both arms search the rate and theta on one grid, by new clips of known speakers (the tested speaker is unheard then too; one unheard speaker a seed proved too few to choose by in the study elm-neuron): theta is the window of the one and the longest time constant of the other (the shortest is one bin), 32 bins at most, half as long again as a clip. Beta starts at 0.9 and thresholds at 0.7 in all spiking arms, and all three of each are learned: "
     "on slow sines (no learning) a memory of signed pairs held more of its input half a window ago there than with beta 0.5 or 0.99 and thresholds of 0.25, 0.5 and 1, of which most left it silent. "
-    "held is read by ridge regression (penalty 1) of 1,000 training clips, on new clips of known speakers: from the memory's spikes of the last three bins of a clip to the encoder's in the three bins half a window earlier, all units together. "
+    "held is read by ridge regression (penalty 1) of 1,000 training clips, on new clips of known speakers: from the memory's spikes of the last three bins of a clip to the encoder's in the three bins half a window earlier, all units together, one bin earlier at the least. "
     "The traces have B = 1 - A, so that a held input of 1 brings each to 1; a slow one gets little by a spike (0.03 at 32 bins) and, as its own A is above the threshold, may hold on to a spike once it has one: the gate asks that they speak, as the dose asks of the Legendre memory. "
     "Spikes may differ by a quarter (824 and 979 a clip in a pilot). permuted: at test each unit's orders are read by hidden and encoder neurons in another order, while the memory itself runs on as before. memoryless: no memory, no recurrence, and membranes that keep nothing but the reset of the last spike. "
     "Pilots: memories without learning as above (300 slow sines, beta 0.5 to 0.999, thresholds 0.25 to 1, signed or not); 150 updates, two nets of seed 1000 (unheard speakers): Legendre 0.30 and 0.39, leaky 0.34 and 0.48, without spikes 0.62 and 0.77 (theta 20, rate 0.01); "
@@ -312,7 +312,7 @@ def outcome(arm: Settings, budget: Settings, nets: list[Net], digits: SpokenDigi
         seen = [window(cell, digits.x[:, fold.train[:READ]], digits.x[:, fold.known]) for cell, fold in zip(cells, folds, strict=True)]
         curve = np.mean([held for held, _ in seen], 0)
         found |= {name: float(np.mean([said[name] for _, said in seen])) for name in ("speaking", "spikes")}
-        found["held"] = float(curve[min(len(curve) - 1, round(arm.theta / 2))])
+        found["held"] = float(curve[min(len(curve) - 1, max(1, round(arm.theta / 2)))])
         found["window"] = Curve(range(len(curve)), curve.tolist(), "lag, bins", "share of variance held")
         _, memory, _ = inside(cells[0], digits.x[:, folds[0].unheard[:1]])
         found["memory"] = Matrix(memory[:, 0, :4].flatten(1).T.tolist(), "memory neuron, order by order", "bin")
