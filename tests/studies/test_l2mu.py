@@ -59,8 +59,9 @@ def test_permuted_orders_stay_in_their_unit_and_the_memory_runs_on():
 def test_a_window_is_what_was_heard_that_long_ago():
     generator = torch.Generator().manual_seed(0)
     fitted, tested = (3 * torch.randn(1, n, 2, generator=generator).repeat(9, 1, 1) for n in (400, 300))
-    held, said = l2mu.window(unit(), fitted, tested)
-    assert len(held) == 9 - l2mu.SMOOTH + 1
+    held, recent, said = l2mu.window(unit(), fitted, tested)
+    assert len(held) == len(recent) == 9 - l2mu.SMOOTH + 1
+    assert recent[0] > 0.9  # the newest input tells itself
     assert held[0] > 0.3  # an input that does not change is held at every lag
     assert 0.3 < said["speaking"] <= 1
     assert said["spikes"] > 0
