@@ -33,7 +33,7 @@ def test_calcium_and_adaptation_have_the_same_time_constants():
 def test_levels_set_strength_or_threshold():
     assert snn.cell_of(arm("astrocyte", level=0), 4).strength.item() == pytest.approx(0.6)
     assert snn.cell_of(arm("alif", level=1), 4).beta.item() == pytest.approx(0.1)
-    assert snn.cell_of(arm("facilitated", level=2), 4).beta.item() == pytest.approx(-3.0)
+    assert snn.cell_of(arm("facilitated", level=2), 4).beta.item() == pytest.approx(-10.0)
 
 
 def test_gains_are_those_of_the_run():
