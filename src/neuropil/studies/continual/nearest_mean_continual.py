@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import dots, mean_curve, panels
 from neuropil.continual import ExperienceReplay, FineTuning, Joint, NearestMean, Scenario, Strategy, StreamingLDA, continual_metrics, learn
 from neuropil.data import SplitStream, load
 from neuropil.networks import MLP, EfficientNetLite0
@@ -284,7 +284,7 @@ COLOURS = {
 
 @study.figure(
     "classes",
-    "Left: accuracy on all classes so far, means over seeds. Right: accuracy on all ten classes at the end, a dot a seed.",
+    "Left: accuracy on all classes so far, means over seeds, in the colours of the right. Right: accuracy on all ten classes at the end, a dot a seed.",
 )
 def classes_figure(table: Table) -> Figure:
     """How each classifier fares as classes come."""
@@ -292,9 +292,8 @@ def classes_figure(table: Table) -> Figure:
     for arm in COLOURS:
         if arm in table.arms:
             mean = mean_curve(table.curves(arm, "course"))
-            left.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6, label=arm.replace("_", " "))
+            left.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6)
             left.set(xlabel=mean.x_label, ylabel=mean.y_label)
-    left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     shown = [arm for arm in table.arms if arm in COLOURS]
     dots(right, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     right.set_xlabel("final accuracy")
