@@ -223,9 +223,10 @@ def watch(policy: SensorySet, first: CartPoleState, actions: int) -> dict[str, A
             THRESHOLDS, [float((sent.abs() < limit).float().mean()) for limit in THRESHOLDS], "threshold", "share of keys below it"
         ),
     }
-    step = max(1, r.numel() // 400)
-    rows = [[round(v, 3) for v in one.flatten()[::step][:400].tolist()] for one in (r, c, sent)]
-    return {**found, "keys": Matrix(rows, "drive, context, key", "sensor and moment")}
+    first_key = [one[..., 0, 0].flatten() for one in (r, c, sent)]
+    step = max(1, len(first_key[0]) // 400)
+    rows = [[round(v, 3) for v in one[::step][:400].tolist()] for one in first_key]
+    return {**found, "keys": Matrix(rows, "drive, context, key", "moment")}
 
 
 @study.trials(batch=10)
@@ -299,17 +300,18 @@ def search_figure(table: Table) -> Figure:
 
 @study.figure(
     "keys",
-    "Keys of one evolved policy of each arm, a dot a key: drive against context, coloured by the key sent, 0 to 6. Right: share of keys below a threshold.",
+    "The first key of the first sensor in one evolved policy of each arm, a dot a moment of its test episodes: what is sent for a drive. Solid: what addition would send with this context; dashed: without context. Right: share of all keys below a threshold, means over seeds.",
 )
 def keys_figure(table: Table) -> Figure:
     """What context makes of a drive."""
     figure, axes = panels(1, 1, 1, height=3.6)
     for ax, arm in zip(axes, ("cooperator", "additive"), strict=False):
-        r, c, sent = table.matrix(arm, "keys").values
-        drawn = ax.scatter(r, c, c=sent, s=9, lw=0, cmap="viridis", vmin=0, vmax=6)
-        ax.set(xlabel="drive R", ylabel="context C", title=arm)
-        bar = figure.colorbar(drawn, ax=ax)
-        bar.ax.tick_params(colors=GREY)
+        r, c, sent = (torch.tensor(row) for row in table.matrix(arm, "keys").values)
+        line = torch.linspace(float(r.min()), float(r.max()), 100)
+        ax.plot(line, added(line, c[:1]), color=GREY, lw=0.8)
+        ax.plot(line, added(line, torch.zeros(1)), color=GREY, lw=0.8, ls="--")
+        ax.plot(r, sent, "o", ms=3, color=COLOURS[arm], alpha=0.5)
+        ax.set(xlabel="drive R", ylabel="key", title=f"{arm}, C = {float(c[0]):.2f}")
     for arm in ("cooperator", "additive"):
         mean = mean_curve(table.curves(arm, "below"))
         axes[2].plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, label=arm)
