@@ -13,6 +13,7 @@ from neuropil.memory.multitasking import (
     noisy_examples,
     overlaps,
 )
+from neuropil.memory.neural_turing_machine import NeuralTuringMemory
 from neuropil.memory.protocol import MEMORIES, AskedByContent, Bounded, Erasable, Memory, MemoryCost, memory_cost
 from neuropil.memory.resonator import AttentionCleanup, ResonatorNetwork, ThresholdCleanup, projection_cleanup, random_codebooks
 from neuropil.memory.sparsey import SparseyField
@@ -32,6 +33,7 @@ __all__ = [
     "Memory",
     "MemoryCost",
     "MultitaskingHebbian",
+    "NeuralTuringMemory",
     "RelevanceGate",
     "ResonatorNetwork",
     "SparseyField",

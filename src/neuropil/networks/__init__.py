@@ -18,6 +18,7 @@ from neuropil.networks.legendre import LegendreMemoryUnit
 from neuropil.networks.liquid import Liquid, lattice_wiring
 from neuropil.networks.mlp import MLP
 from neuropil.networks.multi_head import MultiHead
+from neuropil.networks.neural_turing_machine import LSTMController, NeuralTuringMachine
 from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.sensory_set import SensorySet, SensoryState
@@ -41,9 +42,11 @@ __all__ = [
     "GainModulatedCircuit",
     "JosephsonCircuit",
     "KuramotoLayer",
+    "LSTMController",
     "LegendreMemoryUnit",
     "Liquid",
     "MultiHead",
+    "NeuralTuringMachine",
     "OscillatorReadout",
     "Reservoir",
     "SensorySet",
