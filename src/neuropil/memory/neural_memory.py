@@ -141,7 +141,11 @@ def _products(like: Tensor, rates: Tensor | None, *, forgetting: bool) -> tuple[
     if rates is None:
         one = torch.ones_like(like)
         shape = (*like.shape, like.shape[-1])
-        return (earlier.to(like.dtype).expand(shape), one) if forgetting else (torch.eye(len(moments), dtype=like.dtype, device=like.device).expand(shape), 0 * one)
+        return (
+            (earlier.to(like.dtype).expand(shape), one)
+            if forgetting
+            else (torch.eye(len(moments), dtype=like.dtype, device=like.device).expand(shape), 0 * one)
+        )
     logs = rates.clamp(min=1e-30).log().cumsum(-1)
     since = logs.unsqueeze(-1) - logs.unsqueeze(-2)
     return torch.where(earlier, since.masked_fill(~earlier, 0.0).exp(), 0.0), logs.exp()
