@@ -13,6 +13,7 @@ from neuropil.memory.multitasking import (
     noisy_examples,
     overlaps,
 )
+from neuropil.memory.neural_memory import NeuralMemory
 from neuropil.memory.neural_turing_machine import NeuralTuringMemory
 from neuropil.memory.protocol import MEMORIES, AskedByContent, Bounded, Erasable, Memory, MemoryCost, memory_cost
 from neuropil.memory.resonator import AttentionCleanup, ResonatorNetwork, ThresholdCleanup, projection_cleanup, random_codebooks
@@ -33,6 +34,7 @@ __all__ = [
     "Memory",
     "MemoryCost",
     "MultitaskingHebbian",
+    "NeuralMemory",
     "NeuralTuringMemory",
     "RelevanceGate",
     "ResonatorNetwork",
