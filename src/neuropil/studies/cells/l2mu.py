@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -359,9 +361,14 @@ def accuracy_figure(table: Table) -> Figure:
     return figure
 
 
+def where_it_varies(shares: Sequence[float]) -> list[float]:
+    """Leave out, as nan, shares of a variance that is next to 0 in some net, whose encoder is silent at that lag: far below 0."""
+    return [share if share > -1 else math.nan for share in shares]
+
+
 @study.figure(
     "window",
-    "Left: how much of the memory's input so many bins before the end of a clip is read linearly from the memory's last spikes, means over seeds; dashed: from the last spikes of the input itself; dotted: what the dose asks half a window ago. Then, one clip of the first seed: the signals of four memory "
+    "Left: how much of the memory's input so many bins before the end of a clip is read linearly from the memory's last spikes, means over seeds; dashed: from the last spikes of the input itself; dotted: what the dose asks half a window ago; lags at which some net's encoder is silent are left out. Then, one clip of the first seed: the signals of four memory "
     "units, order by order, red 1, blue -1.",
 )
 def window_figure(table: Table) -> Figure:
@@ -371,9 +378,9 @@ def window_figure(table: Table) -> Figure:
     for arm in ("legendre", "leaky", "unsigned"):
         if arm in table.arms:
             curve = mean_curve(table.curves(arm, "window"))
-            left.plot(curve.x, curve.y, "o-", ms=3, color=COLOURS[arm], label=NAMES[arm])
+            left.plot(curve.x, where_it_varies(curve.y), "o-", ms=3, color=COLOURS[arm], label=NAMES[arm])
     recent = mean_curve(table.curves("legendre", "recent"))
-    left.plot(recent.x, recent.y, color=GREY, lw=1, ls="--", label="told by the newest input")
+    left.plot(recent.x, where_it_varies(recent.y), color=GREY, lw=1, ls="--", label="told by the newest input")
     left.axhline(0.3, color=GREY, lw=0.8, ls=":")
     left.set(xlabel="lag, bins", ylabel="share of variance held", ylim=(-0.05, 1.0))
     left.legend(fontsize=8, frameon=False, labelcolor=GREY)
