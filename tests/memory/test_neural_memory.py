@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize, silu
 
-from neuropil.memory import FastWeights
-from neuropil.memory.neural_memory import NeuralMemory
+from neuropil.memory import FastWeights, NeuralMemory
 
 T, K, V = 11, 4, 3
 F64 = torch.float64

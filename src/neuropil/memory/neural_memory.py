@@ -77,21 +77,20 @@ class NeuralMemory(nn.Module):
                 raise ValueError(
                     f"{name} of NeuralMemory has a number a moment, {list(k.shape[:-1])}, {list(rate.shape)} was given; expand it to that."
                 )
+        eta = torch.zeros_like(theta) if eta is None else eta
+        keep = torch.ones_like(theta) if alpha is None else 1 - alpha
         s = self.initial(*k.shape[:-2]) if s is None else s
         found = []
         for begin in range(0, k.shape[-2], self.chunk):
             now = slice(begin, begin + self.chunk)
-            rates = (None if rate is None else rate[..., now] for rate in (theta, eta, alpha))
-            y, s = self._chunk(s, q[..., now, :], k[..., now, :], v[..., now, :], *rates)  # type: ignore[arg-type]
+            y, s = self._chunk(s, q[..., now, :], k[..., now, :], v[..., now, :], theta[..., now], eta[..., now], keep[..., now])
             found.append(y)
         return torch.cat(found, -2), s
 
-    def _chunk(
-        self, s: State, q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor | None, alpha: Tensor | None
-    ) -> tuple[Tensor, State]:
+    def _chunk(self, s: State, q: Tensor, k: Tensor, v: Tensor, theta: Tensor, eta: Tensor, keep: Tensor) -> tuple[Tensor, State]:
         met, errors = self.gradients(s, k, v)
-        kept, first = _products(theta, None if alpha is None else 1 - alpha, forgetting=True)
-        carried, surprised = _products(theta, eta, forgetting=False)
+        kept, first = _products(keep)
+        carried, surprised = _products(eta)
         share = kept @ carried
         old = (kept @ surprised.unsqueeze(-1)).squeeze(-1)
         written = share * theta.unsqueeze(-2)
@@ -134,18 +133,10 @@ class NeuralMemory(nn.Module):
         return f"{self.key_size}, {self.value_size}, hidden={self.hidden}, chunk={self.chunk}"
 
 
-def _products(like: Tensor, rates: Tensor | None, *, forgetting: bool) -> tuple[Tensor, Tensor]:
-    """``P_ts = prod_(s < j <= t) rates_j`` for s <= t, else 0, and what is left at t of the time before, ``prod_(j <= t) rates_j``; None is 1 for ``forgetting``, else 0."""
-    moments = torch.arange(like.shape[-1], device=like.device)
+def _products(rates: Tensor) -> tuple[Tensor, Tensor]:
+    """``P_ts = prod_(s < j <= t) rates_j`` for s <= t, else 0, and what is left at t of the time before, ``prod_(j <= t) rates_j``."""
+    moments = torch.arange(rates.shape[-1], device=rates.device)
     earlier = moments.unsqueeze(-1) >= moments
-    if rates is None:
-        one = torch.ones_like(like)
-        shape = (*like.shape, like.shape[-1])
-        return (
-            (earlier.to(like.dtype).expand(shape), one)
-            if forgetting
-            else (torch.eye(len(moments), dtype=like.dtype, device=like.device).expand(shape), 0 * one)
-        )
     logs = rates.clamp(min=1e-30).log().cumsum(-1)
     since = logs.unsqueeze(-1) - logs.unsqueeze(-2)
     return torch.where(earlier, since.masked_fill(~earlier, 0.0).exp(), 0.0), logs.exp()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neuropil.dynamics import Cell
+from neuropil.synapses.synapse import check_size
 
 
 class Steered(Protocol):
@@ -37,9 +38,7 @@ class LSTMController(Cell):
 
     def __init__(self, size: int, units: int, *, generator: torch.Generator | None = None) -> None:
         super().__init__(size)
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"units is how many an LSTMController has, 1 or more, {units!r} was given.")
-        self.out_size = self.units = units
+        self.out_size = self.units = check_size(units, "units", "LSTMController")
         self.weight = nn.Parameter(torch.empty(4 * units, size + units).uniform_(-(units**-0.5), units**-0.5, generator=generator))
         self.bias = nn.Parameter(torch.cat((torch.ones(units), torch.zeros(3 * units))))
 
