@@ -13,9 +13,11 @@ from neuropil.continual.joint import Joint
 from neuropil.continual.learn import Course, as_batch, learn
 from neuropil.continual.lwf import LwF
 from neuropil.continual.metrics import ContinualMetrics, continual_metrics
+from neuropil.continual.module_sensitivity import ModuleSensitivity, modules_within
 from neuropil.continual.recency_rehearsal import RecencyRehearsal, Since, exponential_law, power_law
 from neuropil.continual.replay_buffer import ReplayBuffer
 from neuropil.continual.scenario import Boundaries, Scenario
+from neuropil.continual.selective_fine_tuning import fine_tune_modules
 from neuropil.continual.strategy import STRATEGIES, Strategy
 from neuropil.continual.synaptic_intelligence import SynapticIntelligence
 
@@ -34,6 +36,7 @@ __all__ = [
     "HebbianSubspace",
     "Joint",
     "LwF",
+    "ModuleSensitivity",
     "NearestMean",
     "PseudoFeatures",
     "RecencyRehearsal",
@@ -47,7 +50,9 @@ __all__ = [
     "as_batch",
     "continual_metrics",
     "exponential_law",
+    "fine_tune_modules",
     "learn",
+    "modules_within",
     "power_law",
     "principal_subspace",
     "random_rows",
