@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neuropil.data.by_speaker import SpeakerFold, speaker_folds
     from neuropil.data.cochlea import Cochlea, erb, erb_number
     from neuropil.data.context_recall import ContextRecall, Recall
+    from neuropil.data.copying import Copied, Copying
     from neuropil.data.corruptions import STRENGTHS, corrupt
     from neuropil.data.drawn_pictures import Pictures, draw_pictures
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
@@ -31,6 +32,8 @@ __all__ = [
     "STRENGTHS",
     "Cochlea",
     "ContextRecall",
+    "Copied",
+    "Copying",
     "Data",
     "DataError",
     "DigitSums",
@@ -95,6 +98,7 @@ _WHERE = {
     "tetrominoes": ("tetromino_scenes", "tetromino_shapes"),
     "cochlea": ("Cochlea", "erb", "erb_number"),
     "context_recall": ("ContextRecall", "Recall"),
+    "copying": ("Copied", "Copying"),
     "corruptions": ("STRENGTHS", "corrupt"),
     "drawn_pictures": ("Pictures", "draw_pictures"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),

@@ -1,5 +1,6 @@
 """Memories: written in one presentation, read by content or position; one memory a file."""
 
+from neuropil.memory.appended import AppendedMemory
 from neuropil.memory.consolidated import ConsolidatedHebb
 from neuropil.memory.fast_weights import FastWeights, RelevanceGate
 from neuropil.memory.hopfield import Hopfield
@@ -23,6 +24,7 @@ from neuropil.memory.willshaw import WillshawMemory
 
 __all__ = [
     "MEMORIES",
+    "AppendedMemory",
     "AskedByContent",
     "AttentionCleanup",
     "Bounded",

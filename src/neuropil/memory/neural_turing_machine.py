@@ -111,10 +111,15 @@ def address(s: NeuralTuringMemory.State, aim: Aim) -> Tensor:
 
 
 def by_content(contents: Tensor, key: Tensor, strength: Tensor) -> Tensor:
-    """``softmax_i(strength cos(key, M_i))``: contents [..., N, W], key [..., H, W], strength [..., H, 1] -> [..., H, N]; lengths are at least 1e-8."""
+    """``softmax_i(strength cos(key, M_i))``: contents [..., N, W], key [..., H, W], strength [..., H, 1] -> [..., H, N]."""
+    return likeness(contents, key, strength).softmax(-1)
+
+
+def likeness(contents: Tensor, key: Tensor, strength: Tensor) -> Tensor:
+    """``strength cos(key, M_i)``: contents [..., N, W], key [..., H, W], strength [..., H, 1] -> [..., H, N]; lengths are at least 1e-8."""
     rows = contents.square().sum(-1).clamp(min=1e-16).rsqrt().unsqueeze(-2)
     keys = key.square().sum(-1, keepdim=True).clamp(min=1e-16).rsqrt()
-    return ((key @ contents.mT) * rows * (strength * keys)).softmax(-1)
+    return (key @ contents.mT) * rows * (strength * keys)
 
 
 def shifted(weights: Tensor, shift: Tensor) -> Tensor:

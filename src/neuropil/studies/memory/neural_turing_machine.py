@@ -1,0 +1,320 @@
+"""Neural Turing Machine: trained to copy up to four vectors, does a memory with moving heads copy eight better than one that is read by lag?"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
+from neuropil.atlas.outcome import Outcome
+from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.data import Copied, Copying
+from neuropil.learning import Replicas, learn_from_draws
+from neuropil.memory import AppendedMemory, NeuralTuringMemory
+from neuropil.memory.neural_turing_machine import Aim
+from neuropil.networks import LSTMController, NeuralTuringMachine
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SOLVED = 0.05
+"""Share of wrong bits below which a length counts as copied."""
+NTM = {"memory": "turing", "units": 32, "rate": 0.02}
+SEEN = ("parameters", "data")
+
+study = Study(
+    slug="neural-turing-machine",
+    cites="graves2014",
+    claim="Trained to copy up to four vectors, a controller with a memory whose heads look by content and move by places gets fewer bits of eight vectors wrong, by 0.1, than the same "
+    "controller with an append-only memory of the same size read by content and lag, though every lag that is needed occurred in training.",
+    fidelity="paper",
+    scale="proxy",
+    arms={
+        "ntm": NTM,
+        "appended": {**NTM, "memory": "appended"},
+        "content_only": {**NTM, "memory": "still"},
+        "lstm": {**NTM, "memory": "appended", "units": 64, "silent": True},
+        "stays": {**NTM, "stays": True},
+        "off": {**NTM, "units": 64, "silent": True},
+    },
+    metrics={
+        "double_error": Metric("share of bits", better="lower", floor=0.5, ceiling=0.0, label="wrong at twice the trained length"),
+        "double_solved": Metric("share of seeds", kind="success", label="twice the trained length is copied"),
+        "triple_error": Metric("share of bits", better="lower", floor=0.5, ceiling=0.0, label="wrong at three times the trained length"),
+        "trained_error": Metric("share of bits", better="lower", floor=0.5, ceiling=0.0, label="wrong at the longest trained length"),
+        "trained_solved": Metric("share of seeds", kind="success", label="the longest trained length is copied"),
+        "late_error": Metric(
+            "share of bits", better="lower", floor=0.5, ceiling=0.0, label="wrong at the longest trained length after the longest gaps"
+        ),
+        "validation_loss": Metric("nats a bit", better="lower", label="on other sequences of trained lengths"),
+        "by_place": Metric("share", floor=0.0, ceiling=1.0, label="1 - gate of the read head while answering, twice the trained length"),
+        "advances": Metric(
+            "share of answers",
+            floor=0.0,
+            ceiling=1.0,
+            label="the read head's peak moved by one place, the usual way, twice the trained length",
+        ),
+        "parameters": Metric("numbers", better="lower", label="of controller, heads and readout"),
+        "samples": Metric("sequences", kind="exact", better="lower", label="learned from"),
+    },
+    primary=Contrast("ntm", "appended", on="double_error", delta=0.1, match=SEEN),
+    secondary=(
+        Contrast("ntm", "appended", on="double_solved", delta=0.25, match=SEEN),
+        Contrast("ntm", "content_only", on="double_error", delta=0.1, match=SEEN),
+        Contrast("ntm", "appended", on="triple_error", delta=0.1, match=SEEN),
+        Contrast("ntm", "appended", on="trained_error", delta=0.02, match=SEEN),
+    ),
+    dose=(Dose("by_place", at_least=0.2), Dose("advances", at_least=0.6)),
+    gate=Gate(
+        "both copy what they were trained on, the control also over the lags that the test needs, and a network without a memory fails beyond its training",
+        "ntm.trained_solved >= 0.6",
+        "appended.trained_solved >= 0.6",
+        "appended.late_error <= 0.05",
+        "lstm.double_solved <= 0.2",
+    ),
+    lesion=Lesion("stays", at_least=0.1),
+    off=Off("off", equals="lstm"),
+    tune=Tune(
+        space={"rate": Grid((0.003, 0.01, 0.03, 0.1))},
+        on="validation_loss",
+        arms=("ntm", "appended", "content_only", "lstm"),
+        follow={"stays": "ntm", "off": "lstm"},
+        seeds=(1000, 1001, 1002, 1003, 1004),
+        spread=tuple(range(1100, 1110)),
+    ),
+    budgets={
+        "smoke": {"bits": 2, "longest": 2, "gap": 2, "places": 27, "steps": 6, "tested": 20},
+        "glance": {"bits": 3, "longest": 3, "gap": 6, "places": 27, "steps": 400, "tested": 200},
+        "desk": {"bits": 3, "longest": 4, "gap": 8, "places": 27, "steps": 1000, "tested": 500},
+        "full": {"bits": 8, "longest": 20, "gap": 40, "places": 128, "steps": 50_000, "tested": 1000},
+    },
+    data={},
+    distance="Copies of 1 to 4 vectors of 3 bits instead of 1 to 20 of 8, 27 places of 8 numbers instead of 128 of 20, 1,000 updates by Adam on 16 sequences instead of some hundred thousand by RMSProp, silent gaps before the signal, an append-only memory instead of the "
+    "long short-term memory as the control; of the five tasks only this one.",
+    notes="All arms have the same controller (long short-term memory) and readout; an append-only memory of 27 places is asked by as many numbers as a machine with one reading and one writing head, so that nets begin with the same numbers and differ by the 54 that say where heads begin. "
+    "The control reads by content and by the lag, whose scores come from the controller; vector and answer lie length + gap + 1 moments apart, and every lag that the test needs (9 to 13) occurs in training, with up to four vectors and longer gaps: late_error shows that it copies there. "
+    "The briefing asks for the share of seeds that copy at twice the length; the share of wrong bits decides here, which tells more with fewer seeds, and the share of seeds is a secondary contrast whose exact test needs more seeds than there are. Every item of a batch has its own length and gap. "
+    "content_only: the machine trained with heads that cannot shift. stays (lesion): the trained machine's heads stop shifting at test. lstm: 64 units instead of 32, of the memory nothing is heard, so that some of its numbers are idle; off is the same with the machine's memory. "
+    "advances counts moves by one place either way, whichever a seed uses more: a machine may as well write and read backwards. validation_loss, on trained lengths, tunes; what is asked of longer ones has no part in it. The first contents of the machine's memory are 1e-6. "
+    "Pilots: seeds 1300 to 1303, batches of one length, 3 and 4 bits, gaps to 12, rates 0.003 to 0.03, 500 to 2,000 updates without a schedule (0.003 learns nothing in 1,500; at 0.02 and 2,000 updates double_error 0.003, 0.005, 0.25 against 0.275, 0.248, 0.305). Mixed lengths, eight seeds 1300 to 1307, rate 0.02, no schedule, 1,000 updates: 0.034, 0, 0.236, 0, 0.001, 0.001, 0, 0 against 0.265 to 0.325. "
+    "As it stands, same seeds: ntm 0.084 (copies in 0.75 of seeds), appended 0.278, content_only 0.269, lstm 0.240, stays 0.429; a first measure of advances, forwards only, was 0.50.",
+)
+
+
+class Still(NeuralTuringMemory):
+    """The same memory, whose heads cannot move by places: all of the shift stays where it is."""
+
+    def aim(self, asked: Tensor) -> tuple[Aim, Tensor, Tensor]:
+        """Bring what was asked into range; no shift is heard."""
+        aim, erase, add = super().aim(asked)
+        here = torch.zeros_like(aim.shift)
+        here[..., self.reach] = 1.0
+        return aim._replace(shift=here), erase, add
+
+
+class Silent(nn.Module):
+    """A memory of which nothing is heard."""
+
+    def __init__(self, memory: NeuralTuringMemory | AppendedMemory) -> None:
+        super().__init__()
+        self.memory, self.asked, self.read_size = memory, memory.asked, memory.read_size
+
+    def initial(self, *leading: int) -> Any:
+        """The memory's start."""
+        return self.memory.initial(*leading)
+
+    def step(self, asked: Tensor, s: Any) -> tuple[Tensor, Any]:
+        """Let one moment pass; read 0."""
+        return asked.new_zeros(*asked.shape[:-1], self.read_size), s
+
+
+class Copier(nn.Module):
+    """A Neural Turing Machine that says its answers and keeps its state to itself: x [T, B, channels] -> logits [T, B, bits]."""
+
+    WIDTH = 8
+
+    def __init__(self, arm: Settings, budget: Settings, generator: torch.Generator) -> None:
+        super().__init__()
+        kind = {"turing": NeuralTuringMemory, "still": Still, "appended": AppendedMemory}[arm.memory]
+        memory: Any = kind(budget.places, self.WIDTH)
+        if arm.get("silent"):
+            memory = Silent(memory)
+        task = Copying(budget.bits)
+        controller = LSTMController(task.channels + memory.read_size, arm.units, generator=generator)
+        self.machine = NeuralTuringMachine(task.channels, task.bits, controller=controller, memory=memory, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hear a sequence and say what is asked."""
+        y: Tensor = self.machine(x)[0]
+        return y
+
+
+def trained_sequences(budget: Settings, items: int, generator: torch.Generator) -> Copied:
+    """Sequences of all trained lengths after all gaps, in as many moments as the longest needs."""
+    length = torch.randint(1, budget.longest + 1, (items,), generator=generator)
+    gap = torch.randint(budget.gap + 1, (items,), generator=generator)
+    return Copying(budget.bits).draw(length, gap, generator, steps=2 * budget.longest + budget.gap + 1)
+
+
+def loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of the bits that are asked: ``target`` [T, B, bits + 1], the last channel 1 where something is asked."""
+    asked = target[..., -1:].expand_as(logits)
+    return binary_cross_entropy_with_logits(logits, target[..., :-1], weight=asked, reduction="sum") / asked.sum()
+
+
+@lru_cache(maxsize=2)
+def learnt(
+    arm: tuple[tuple[str, Any], ...], budget: tuple[tuple[str, Any], ...], seeds: tuple[Seed, ...]
+) -> tuple[list[dict[str, Tensor]], list[float], float]:
+    """Train a net a seed, side by side; give their tensors, the mean loss of every step, and the numbers of one. What is lesioned at test needs no training of its own."""
+    of, size = Settings("arm", dict(arm)), Settings("budget", dict(budget))
+    nets = Replicas([Copier(of, size, seed.torch("init")) for seed in seeds])
+    streams = [seed.torch("data") for seed in seeds]
+
+    def draw(_: int) -> tuple[Tensor, Tensor]:
+        drawn = [trained_sequences(size, 16, stream) for stream in streams]
+        return torch.stack([one.x for one in drawn]), torch.stack([torch.cat((one.target, one.asked.unsqueeze(2)), 2) for one in drawn])
+
+    losses = learn_from_draws(nets, draw, loss, steps=size.steps, rate=of.rate, max_norm=10.0)
+    numbers = float(sum(one[0].numel() for one in nets.parameters()))
+    return [{name: tensor.clone() for name, tensor in net.state_dict().items()} for net in nets.unstack()], losses, numbers
+
+
+def tested(budget: Settings, length: int, gaps: tuple[int, int], generator: torch.Generator) -> Copied:
+    """Sequences of one length, after gaps from one to another."""
+    gap = torch.randint(gaps[0], gaps[1] + 1, (budget.tested,), generator=generator)
+    return Copying(budget.bits).draw(torch.full_like(gap, length), gap, generator)
+
+
+@torch.no_grad()
+def error(net: Copier, given: Copied) -> float:
+    """Share of asked bits that are wrong."""
+    wrong = (net(given.x) > 0).float() != given.target
+    return float(wrong[given.asked].float().mean())
+
+
+@torch.no_grad()
+def watched(net: Copier, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the read head looks, [T, B, N] (lags of an append-only memory, from 1), and how much of it goes by place, [T, B] (0 of that one)."""
+    machine, s = net.machine, None
+    before, looks, places = machine.memory.initial(x.shape[1]), [], []
+    for moment in x:
+        _, s = machine.step(moment, s)
+        asked = machine.ask(s.controller.h)
+        if isinstance(machine.memory, AppendedMemory):
+            looks.append(machine.memory.attention(asked, before)[0][:, 0])
+            places.append(torch.zeros(x.shape[1]))
+        else:
+            looks.append(s.memory.weights[:, 0])
+            places.append(1 - cast("NeuralTuringMemory", machine.memory).aim(asked)[0].gate[:, 0, 0])
+        before = s.memory
+    return torch.stack(looks), torch.stack(places)
+
+
+def advances(looks: Tensor, asked: Tensor) -> float:
+    """Share of answers, the first of each sequence left out, at which the peak of the read head [T, B, N] moves one place, in the direction it moves in more often."""
+    peak = looks.argmax(2)
+    counted = asked[1:] & asked[:-1]
+    ways = [(peak[1:] == (peak[:-1] + by) % looks.shape[2])[counted] for by in (1, -1)]
+    return max(float(way.float().mean()) for way in ways)
+
+
+@study.trials(batch=10)
+def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
+    """Train a net a seed to copy, all at once, and ask for more than it was trained on."""
+    parts = {name: value for name, value in arm.items() if name != "stays"}
+    nets, losses, numbers = learnt(tuple(parts.items()), tuple(budget.items()), tuple(seeds))
+    cost = {"parameters": numbers, "samples": float(16 * budget.steps)}
+    means = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
+    curve = Curve(
+        [budget.steps * (k + 1) / len(means) for k in range(len(means))],
+        means,
+        "update",
+        "loss in nats a bit, mean over seeds side by side",
+    )
+    longest, early = budget.longest, (0, budget.gap - budget.longest)
+    made: list[Outcome] = []
+    for seed, tensors in zip(seeds, nets, strict=True):
+        net = Copier(Settings("test", {**arm, "memory": "still"}) if arm.get("stays") else arm, budget, seed.torch("init"))
+        net.load_state_dict(tensors)
+        lengths = range(1, 3 * longest + 1)
+        errors = {k: error(net, tested(budget, k, early, seed.torch(f"length {k}"))) for k in lengths}
+        late = tested(budget, longest, (early[1], budget.gap), seed.torch("late"))
+        validation = trained_sequences(budget, budget.tested, seed.torch("validation"))
+        with torch.no_grad():
+            target = torch.cat((validation.target, validation.asked.unsqueeze(2)), 2)
+            found: dict[str, Any] = {"validation_loss": float(loss(net(validation.x), target))}
+        if not arm.get("silent"):
+            double = tested(budget, 2 * longest, early, seed.torch("watched"))
+            looks, places = watched(net, double.x)
+            found |= {"by_place": float(places[double.asked].mean()), "advances": advances(looks, double.asked)}
+            found["looks"] = Matrix(
+                [[round(v, 3) for v in row] for row in looks[:, 0].tolist()], "moment", "place" if arm.memory != "appended" else "lag"
+            )
+        made.append(
+            {
+                **found,
+                **cost,
+                "double_error": errors[2 * longest],
+                "double_solved": float(errors[2 * longest] < SOLVED),
+                "triple_error": errors[3 * longest],
+                "trained_error": errors[longest],
+                "trained_solved": float(errors[longest] < SOLVED),
+                "late_error": error(net, late),
+                "errors": Curve(lengths, list(errors.values()), "vectors to copy", "share of wrong bits"),
+                "loss": curve,
+            }
+        )
+    return made
+
+
+COLOURS = {"ntm": "#d1495b", "appended": "#4f7cac", "content_only": "#e09f3e", "lstm": "#999999", "stays": "#e58a96"}
+
+
+@study.figure(
+    "lengths",
+    "Left: share of wrong bits by the number of vectors to copy, means over seeds; trained lengths end at the dotted line. Right: at twice the longest trained length, a dot a seed.",
+)
+def lengths_figure(table: Table) -> Figure:
+    """Who copies beyond what it was trained on."""
+    figure, (left, right) = panels(1.2, 1, height=3.6)
+    shown = [arm for arm in COLOURS if arm in table.arms]
+    for arm in shown:
+        curve = mean_curve(table.curves(arm, "errors"))
+        left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3)
+    left.axvline(len(curve.x) / 3 + 0.5, color=GREY, lw=0.8, ls=":")
+    left.set(xlabel=curve.x_label, ylabel=curve.y_label, ylim=(-0.02, 0.55))
+    dots(right, {arm: table.values(arm, "double_error") for arm in shown}, COLOURS)
+    right.set(xlabel="wrong at twice the trained length")
+    return figure
+
+
+@study.figure(
+    "heads",
+    "Where each memory is read while one sequence of twice the trained length passes, darker where more is read (first seed). Left: the moving head, by place. Right: the append-only memory, by lag.",
+)
+def heads_figure(table: Table) -> Figure:
+    """How each finds its vectors."""
+    arms = [arm for arm in ("ntm", "appended") if arm in table.arms]
+    figure, axes = panels(*[1.0] * len(arms), height=3.6)
+    for ax, arm in zip(axes, arms, strict=True):
+        matrix = table.matrix(arm, "looks")
+        values = np.asarray(matrix.values).T
+        first = 0.5 if arm == "ntm" else 1.5
+        ax.imshow(
+            values,
+            aspect="auto",
+            cmap="Greys",
+            vmin=0,
+            vmax=1,
+            origin="lower",
+            interpolation="nearest",
+            extent=(0.5, values.shape[1] + 0.5, first, first + len(values)),
+        )
+        ax.set(xlabel="moment", ylabel=matrix.column_label, title=arm)
+    return figure
