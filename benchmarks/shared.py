@@ -39,7 +39,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-PACKAGES = ("torch", "numba", "spikingjelly", "snntorch", "norse")
+PACKAGES = ("torch", "numba", "spikingjelly", "snntorch", "norse", "avalanche-lib")
 
 
 def _version(name: str) -> str | None:

@@ -144,7 +144,14 @@ def block(studies: Sequence[Sequence[Mapping[str, Any]]], results: Path) -> str:
 def speed(results: Path) -> str:
     """Lay the benchmarks out as Markdown tables, what is saved of them."""
     parts: list[str] = []
-    for name, make in (("cells", _cells), ("speech", _speech), ("events", _events), ("compiling", _compiling), ("runner", _runner)):
+    for name, make in (
+        ("cells", _cells),
+        ("speech", _speech),
+        ("events", _events),
+        ("compiling", _compiling),
+        ("runner", _runner),
+        ("strategies", _strategies),
+    ):
         if (results / f"{name}.json").exists():
             saved = read_json(results / f"{name}.json")
             versions = ", ".join(f"{package} {found}" for package, found in saved["machine"]["versions"].items())
@@ -209,6 +216,23 @@ def _runner(saved: Mapping[str, Any]) -> list[str]:
         for kind, by_jobs in saved["seconds"].items()
         for jobs, each in by_jobs.items()
     ]
+
+
+def _strategies(saved: Mapping[str, Any]) -> list[str]:
+    seconds, sizes = saved["seconds"], "-".join(map(str, saved["sizes"]))
+    lines = [
+        f"**A step of a continual-learning strategy**, {sizes}, batches of {saved['batch']} and as many stored examples, choosing batches included; medians of {saved['repeats']} interleaved turns. "
+        "Arithmetic counts the network's products; penalties and projections of all weights come on top.",
+        "",
+    ]
+    lines += [
+        "| | Milliseconds | Steps of plain training | By arithmetic | Avalanche's step takes so many of it |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for kind, share in saved["arithmetic"].items():
+        own, plain, peer = (seconds.get(name) for name in (f"neuropil, {kind}", "neuropil, plain training", f"Avalanche, {kind}"))
+        lines.append(f"| {kind} | {1e3 * own:.2f} | {own / plain:.2f} | {share:.2f} | {f'{peer / own:.1f}' if peer else ''} |")
+    return lines
 
 
 def expected(root: Path) -> dict[Path, str | None]:
