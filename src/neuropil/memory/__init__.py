@@ -2,8 +2,10 @@
 
 from neuropil.memory.appended import AppendedMemory
 from neuropil.memory.consolidated import ConsolidatedHebb
+from neuropil.memory.dual_coding import DualCodingMemory, attend_nearest
 from neuropil.memory.fast_weights import FastWeights, RelevanceGate
 from neuropil.memory.hopfield import Hopfield
+from neuropil.memory.index_layer import IndexLayer
 from neuropil.memory.key_value import KeyValueMemory
 from neuropil.memory.multitasking import (
     MultitaskingHebbian,
@@ -16,10 +18,13 @@ from neuropil.memory.multitasking import (
 )
 from neuropil.memory.neural_memory import NeuralMemory
 from neuropil.memory.neural_turing_machine import NeuralTuringMemory
+from neuropil.memory.outer_product_memory import OuterProductMemory
 from neuropil.memory.protocol import MEMORIES, AskedByContent, Bounded, Erasable, Memory, MemoryCost, memory_cost
 from neuropil.memory.resonator import AttentionCleanup, ResonatorNetwork, ThresholdCleanup, projection_cleanup, random_codebooks
+from neuropil.memory.slot_working_memory import SlotWorkingMemory
 from neuropil.memory.sparsey import SparseyField
 from neuropil.memory.spiking_cam import SpikingCAM
+from neuropil.memory.top_k_attention import TopKAttention, drawn_linear
 from neuropil.memory.willshaw import WillshawMemory
 
 __all__ = [
@@ -29,22 +34,29 @@ __all__ = [
     "AttentionCleanup",
     "Bounded",
     "ConsolidatedHebb",
+    "DualCodingMemory",
     "Erasable",
     "FastWeights",
     "Hopfield",
+    "IndexLayer",
     "KeyValueMemory",
     "Memory",
     "MemoryCost",
     "MultitaskingHebbian",
     "NeuralMemory",
     "NeuralTuringMemory",
+    "OuterProductMemory",
     "RelevanceGate",
     "ResonatorNetwork",
+    "SlotWorkingMemory",
     "SparseyField",
     "SpikingCAM",
     "ThresholdCleanup",
+    "TopKAttention",
     "WillshawMemory",
+    "attend_nearest",
     "diluted_patterns",
+    "drawn_linear",
     "hierarchical_overlaps",
     "mean_field_overlaps",
     "mean_field_step",
