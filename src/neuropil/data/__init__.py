@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neuropil.data.corruptions import STRENGTHS, corrupt
     from neuropil.data.drawn_pictures import Pictures, draw_pictures
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
+    from neuropil.data.fast_mapping import FastMapping, MappingEpisodes, quarter_turns
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
     from neuropil.data.keyed_recall import KeyedRecall
     from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
@@ -37,11 +38,13 @@ __all__ = [
     "Data",
     "DataError",
     "DigitSums",
+    "FastMapping",
     "FewShotBatch",
     "FewShotSequences",
     "KeyedRecall",
     "LabelSwapStream",
     "LagPatterns",
+    "MappingEpisodes",
     "MotionMovies",
     "PermutedStream",
     "Pictures",
@@ -79,6 +82,7 @@ __all__ = [
     "pair_by_class",
     "pair_up",
     "pool",
+    "quarter_turns",
     "random_resized_crop",
     "rate_encode",
     "space_time_patches",
@@ -105,6 +109,7 @@ _WHERE = {
     "motion": ("MotionMovies", "cosines", "glimpses", "gradient_events", "space_time_patches", "whiten"),
     "paired_digits": ("Views", "pair_by_class", "spoken_views", "written_views"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
+    "fast_mapping": ("FastMapping", "MappingEpisodes", "quarter_turns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
     "by_speaker": ("SpeakerFold", "speaker_folds"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
