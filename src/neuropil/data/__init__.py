@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
     from neuropil.data.paired_digits import Views, pair_by_class, spoken_views, written_views
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
+    from neuropil.data.sort_of_clevr import SceneQuestions, SortOfClevr
     from neuropil.data.speech import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
@@ -50,7 +51,9 @@ __all__ = [
     "Pictures",
     "Recall",
     "RotatedStream",
+    "SceneQuestions",
     "Setting",
+    "SortOfClevr",
     "SpeakerFold",
     "SplitStream",
     "SpokenDigits",
@@ -112,6 +115,7 @@ _WHERE = {
     "fast_mapping": ("FastMapping", "MappingEpisodes", "quarter_turns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
     "by_speaker": ("SpeakerFold", "speaker_folds"),
+    "sort_of_clevr": ("SceneQuestions", "SortOfClevr"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
     "keyed_recall": ("KeyedRecall",),
     "streams": ("LabelSwapStream",),

@@ -23,9 +23,11 @@ from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.sensory_set import SensorySet, SensoryState
 from neuropil.networks.settle import settle_inhibition
+from neuropil.networks.slot_memory_transformer import SlotMemoryTransformer
 from neuropil.networks.spiking_legendre import SpikingLegendreMemoryUnit
 from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
+from neuropil.networks.word_learner import WordChoice, WordLearner
 
 __all__ = [
     "HDSNN",
@@ -51,9 +53,12 @@ __all__ = [
     "Reservoir",
     "SensorySet",
     "SensoryState",
+    "SlotMemoryTransformer",
     "SpikingLegendreMemoryUnit",
     "SpikingNet",
     "Transformer",
+    "WordChoice",
+    "WordLearner",
     "adapt_gains",
     "coding_loss",
     "izhikevich_reservoir",
