@@ -1,10 +1,12 @@
 """Continual learning: one strategy against forgetting a file, the loop they run in, and summaries of the accuracy matrix."""
 
 from neuropil.continual.agem import AGEM
+from neuropil.continual.class_balanced_store import ClassBalancedStore
 from neuropil.continual.class_means import NearestMean, StreamingLDA
 from neuropil.continual.dark_experience_replay import DarkExperienceReplay
 from neuropil.continual.ewc import EWC, Fisher
 from neuropil.continual.experience_replay import ExperienceReplay
+from neuropil.continual.feature_mixup import feature_mixup
 from neuropil.continual.feature_translation import PseudoFeatures, translate_features
 from neuropil.continual.fine_tuning import FineTuning
 from neuropil.continual.gradient_projection import GradientProjection, Subspace, principal_subspace, random_rows, subspace_overlap
@@ -14,6 +16,7 @@ from neuropil.continual.learn import Course, as_batch, learn
 from neuropil.continual.lwf import LwF
 from neuropil.continual.metrics import ContinualMetrics, continual_metrics
 from neuropil.continual.module_sensitivity import ModuleSensitivity, modules_within
+from neuropil.continual.product_quantizer import ProductQuantizer
 from neuropil.continual.recency_rehearsal import RecencyRehearsal, Since, exponential_law, power_law
 from neuropil.continual.replay_buffer import ReplayBuffer
 from neuropil.continual.scenario import Boundaries, Scenario
@@ -26,6 +29,7 @@ __all__ = [
     "EWC",
     "STRATEGIES",
     "Boundaries",
+    "ClassBalancedStore",
     "ContinualMetrics",
     "Course",
     "DarkExperienceReplay",
@@ -38,6 +42,7 @@ __all__ = [
     "LwF",
     "ModuleSensitivity",
     "NearestMean",
+    "ProductQuantizer",
     "PseudoFeatures",
     "RecencyRehearsal",
     "ReplayBuffer",
@@ -50,6 +55,7 @@ __all__ = [
     "as_batch",
     "continual_metrics",
     "exponential_law",
+    "feature_mixup",
     "fine_tune_modules",
     "learn",
     "modules_within",
