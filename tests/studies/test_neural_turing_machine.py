@@ -33,8 +33,9 @@ def outcomes():
 @pytest.mark.parametrize("name", list(study.arms))
 def test_every_arm_returns_its_metrics(outcomes, name):
     found = numbers(outcomes[name])
-    silent = name in ("lstm", "off")
-    assert set(found) == set(study.metrics) - ({"by_place", "advances"} if silent else set())
+    heads, lags = {"by_place", "advances"}, {"on_lag", "on_lag_double"}
+    missing = heads | lags if name in ("lstm", "deaf", "off") else heads if name == "appended" else lags
+    assert set(found) == set(study.metrics) - missing
     assert all(math.isfinite(value) for value in found.values())
 
 
@@ -42,6 +43,8 @@ def test_arms_differ_in_the_memory_alone(outcomes):
     sizes = {name: outcome["parameters"] for name, outcome in outcomes.items()}
     assert sizes["ntm"] == sizes["content_only"] == sizes["appended"] + 2 * 27  # where its two heads begin
     assert sizes["lstm"] > 2 * sizes["ntm"]
+    layer = 4 * 64 * (SMOKE.bits + 2 + 64 + 1) + (64 + 1) * SMOKE.bits
+    assert sizes["lstm"] == layer
     with torch.no_grad():
         first = {name: net(name).state_dict() for name in ("ntm", "appended")}
     for key, tensor in first["appended"].items():
@@ -50,8 +53,9 @@ def test_arms_differ_in_the_memory_alone(outcomes):
 
 
 def test_off_is_the_network_without_a_memory(outcomes):
-    off, lstm = (numbers(outcomes[name]) for name in ("off", "lstm"))
-    assert off == lstm
+    off, deaf = (numbers(outcomes[name]) for name in ("off", "deaf"))
+    assert off == deaf
+    assert deaf["validation_loss"] != outcomes["appended"]["validation_loss"]
 
 
 def test_the_lesion_is_the_trained_net_with_heads_that_stay(outcomes):
@@ -73,12 +77,43 @@ def test_a_seed_learns_the_same_alone_and_in_company(outcomes):
         assert together[name] == pytest.approx(outcomes["ntm"][name], abs=1e-5)
 
 
-def test_lags_of_the_test_occur_in_training():
-    for budget in study.budgets.values():
-        trained = {length + gap + 1 for length in range(1, budget["longest"] + 1) for gap in range(budget["gap"] + 1)}
-        wanted = {2 * budget["longest"] + gap + 1 for gap in range(budget["gap"] - budget["longest"] + 1)}
+@pytest.mark.parametrize("name", list(study.budgets))
+def test_lags_of_the_test_occur_in_training(name):
+    budget = Settings(name, study.budgets[name])
+    trained = {length + gap + 1 for length in range(1, budget.longest + 1) for gap in range(budget.gap + 1)}
+    for length in range(1, 3 * budget.longest + 1):
+        first, last = ntm.early(budget, length)
+        wanted = {length + gap + 1 for gap in range(first, last + 1)}
         assert wanted <= trained
-        assert max(wanted) <= budget["places"]
+        assert max(wanted) <= budget.places
+        assert first == 0
+    assert ntm.early(budget, 2 * budget.longest)[1] == budget.gap - budget.longest
+
+
+def test_where_the_control_must_look_is_counted_from_the_answer():
+    given = Copying(2).draw(torch.tensor([2, 3]), torch.tensor([3, 0]), torch.Generator().manual_seed(0))
+    needed = torch.tensor([6, 4])
+    looks = torch.nn.functional.one_hot((needed - 1).expand(len(given.x), 2), 9).float()
+    assert ntm.on_lag(looks, given) == 1
+    looks[-1, 1] = looks[-1, 1].roll(1)
+    looks[-1, 0] = looks[-1, 0].roll(1)
+    asked = given.asked[-1].sum().item()
+    assert ntm.on_lag(looks, given) == pytest.approx(1 - asked / 5)
+
+
+def test_errors_by_answer_are_in_order():
+    class Right(torch.nn.Module):
+        def forward(self, x):
+            return self.said
+
+    given = ntm.tested(SMOKE, 3, (0, 2), torch.Generator().manual_seed(0))
+    net = Right()
+    net.said = given.target * 2 - 1
+    assert ntm.error(net, given) == 0
+    second = torch.cumsum(given.asked, 0) == 2
+    net.said = torch.where((second & given.asked).unsqueeze(2), -net.said, net.said)
+    assert list(ntm.by_answer(net, given, 3).y) == [0, 1, 0]
+    assert ntm.error(net, given) == pytest.approx(1 / 3)
 
 
 def test_trained_sequences_have_all_lengths_and_gaps_and_nothing_longer():
@@ -134,3 +169,8 @@ def test_figures_draw_from_results_alone(outcomes):
     for _, draw in study.figures.values():
         for rows in (table, few):
             assert isinstance(draw(rows), Figure)
+    moments = 4 * SMOKE.longest + 1 + ntm.early(SMOKE, 2 * SMOKE.longest)[1]
+    for ax in ntm.heads_figure(table).axes:
+        (left, right, low, high) = ax.images[0].get_extent()
+        assert (left, low, high) == (0.5, 0.5, SMOKE.places + 0.5)
+        assert right <= moments + 0.5
