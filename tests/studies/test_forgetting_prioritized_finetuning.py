@@ -28,6 +28,16 @@ def numbers(outcome):
     return {name: value for name, value in outcome.items() if not isinstance(value, Curve | Matrix)}
 
 
+def test_a_seed_is_the_mean_of_its_nets():
+    several = Settings("smoke", {**SMOKE, "nets": 3})
+    found = study.compute(arm("final"), several, [SEED])[0]
+    each = [fpf.learned(arm("final"), several, Seed(SEED.axis(f"net {k}"))) for k in range(3)]
+    for name in ("accuracy", "forgetting", "same_modules"):
+        assert found[name] == pytest.approx(sum(one[name] for one in each) / 3)
+    assert len({one["accuracy"] for one in each}) > 1
+    assert list(found["course"].y) == pytest.approx([sum(ys) / 3 for ys in zip(*(one["course"].y for one in each), strict=True)])
+
+
 def desk_net():
     return BatchNormConvNet(1, 14, 10, fpf.WIDTHS, fpf.KERNELS, torch.Generator().manual_seed(0))
 
@@ -68,7 +78,8 @@ def test_off_is_all_and_choosing_is_not(outcomes):
 
 
 def test_no_rounds_at_all_are_the_librarys_sequential_training(outcomes):
-    lesson = fpf.Lesson(SMOKE, SEED)
+    first = Seed(SEED.axis("net 0"))
+    lesson = fpf.Lesson(SMOKE, first)
     course = learn(
         lesson.net,
         lesson.stream,
@@ -76,7 +87,7 @@ def test_no_rounds_at_all_are_the_librarys_sequential_training(outcomes):
         Scenario("class"),
         test=lambda k: lesson.stream.at(k, *lesson.pictures.test),
         batch_size=fpf.BATCH,
-        generator=SEED.torch("batches"),
+        generator=first.torch("batches"),
         progress=False,
     )
     none = study.compute(arm("sensitive", rounds=0), SMOKE, [SEED])[0]
@@ -87,7 +98,9 @@ def test_the_lesion_changes_labels_and_nothing_else(outcomes):
     lesioned, whole = outcomes["permuted"], outcomes["sensitive"]
     for name in ("trained", "cost", "steps", "samples", "rank_correlation"):
         assert lesioned[name] == whole[name]
-    assert lesioned["accuracy"] < whole["accuracy"] - 0.1
+    several = Settings("smoke", {**SMOKE, "nets": 4})
+    lesioned, whole = (study.compute(arm(name), several, [SEED])[0]["accuracy"] for name in ("permuted", "sensitive"))
+    assert lesioned < whole - 0.1
 
 
 def test_the_desks_leading_modules_are_under_a_fifth_and_the_least_are_as_many():

@@ -68,7 +68,7 @@ study = Study(
         ),
         "trained": Metric("weights and biases", better="lower", label="that the buffer trains"),
         "frozen_share": Metric("share of weights and biases", floor=0.0, ceiling=1.0, label="frozen on the buffer"),
-        "same_modules": Metric("0 or 1", floor=0.0, ceiling=1.0, label="the chosen modules are the norms and the read-out"),
+        "same_modules": Metric("share of nets", floor=0.0, ceiling=1.0, label="the chosen modules are the norms and the read-out"),
         "rank_correlation": Metric("Spearman's rho", floor=-1.0, ceiling=1.0, label="of the modules' ranks with the pilots' order"),
         "contrast_of_change": Metric("ratio", floor=0.0, label="change of a weight at a switch, chosen modules over the others"),
         "cost": Metric("million multiply-adds", kind="exact", better="lower", label="of learning, through frozen layers too"),
@@ -99,20 +99,29 @@ study = Study(
     lesion=Lesion("permuted", at_least=0.1),
     off=Off("off", equals="all"),
     tune=Tune(
-        space={"rate": Grid((0.01, 0.03, 0.1, 0.3, 1.0)), "tuning_rate": Grid((0.03, 0.1, 0.3, 1.0, 3.0))},
+        space={"rate": Grid((0.003, 0.01, 0.03, 0.1, 0.3, 1.0)), "tuning_rate": Grid((0.03, 0.1, 0.3, 1.0, 3.0))},
         on="validation_accuracy",
         arms=("sensitive", "all", "replay", "least", "final", "final_all"),
         follow={"permuted": "sensitive", "off": "all", "statistics": "sensitive", "sequential": "sensitive"},
         seeds=(1000, 1001),
         spread=tuple(range(1100, 1110)),
+        budget={"nets": 1},
     ),
     budgets={
-        "smoke": {"data": "digits", "side": 8, "images": (800, 200, 600), "each": 32, "checked": 10}
+        "smoke": {"data": "digits", "side": 8, "images": (800, 200, 600), "nets": 1, "each": 32, "checked": 10}
         | {"resplit": (320, 600), "test_items": 600},
-        "glance": {"data": "digits", "side": 8, "images": (900, 200, 600), "each": 64, "checked": 10}
+        "glance": {"data": "digits", "side": 8, "images": (900, 200, 600), "nets": 1, "each": 64, "checked": 10}
         | {"resplit": (640, 600), "test_items": 600},
-        "desk": {"data": "mnist", "side": 14, "images": (7000, 1600, 5000), "each": 480, "checked": 100, "test_items": 5000},
-        "full": {"data": "mnist", "side": 28, "images": (58_000, 2000, 10_000), "each": 5000, "checked": 100, "test_items": 10_000},
+        "desk": {"data": "mnist", "side": 14, "images": (7000, 1600, 5000), "nets": 3, "each": 480, "checked": 100, "test_items": 5000},
+        "full": {
+            "data": "mnist",
+            "side": 28,
+            "images": (58_000, 2000, 10_000),
+            "nets": 1,
+            "each": 5000,
+            "checked": 100,
+            "test_items": 10_000,
+        },
     },
     data={"smoke": ("digits",), "glance": ("digits",), "desk": ("mnist",), "full": ("mnist",)},
     distance="MNIST pooled to 14 x 14, 480 images a class, five tasks of two classes in one pass, a net of three convolutions, batch normalisation and a linear read-out with 3,262 weights, and 200 stored images, where the paper has "
@@ -131,7 +140,8 @@ study = Study(
     "replay 0.1/0.3 0.807, 0.3/0.3 0.802, 0.1/1 0.817, 0.3/1 0.795, 0.03/1 0.768, 0.1/3 0.152, 1/0.3 0.594; least 0.01/0.3 0.589, 0.03/0.3 0.600, 0.1/0.1 0.602, 0.1/0.3 0.625, 0.1/1 0.605, 0.3/0.3 0.608, 0.03/3 0.540; final 0.01/0.3 0.657, 0.03/0.3 0.660, 0.1/0.1 0.706, 0.3/0.1 0.743, 0.3/0.3 0.745; "
     "final_all 0.01/0.3 0.801, 0.03/0.3 0.804, 0.1/0.3 0.826; sequential 0.19 to 0.20 at all rates; permuted 0.03/0.3 0.108. At 400 a class: statistics 0.193, the read-out alone 0.596 (momentum 0.9, 0.03/0.03), normalisations alone 0.320, first convolution added 0.651; "
     "Adam on the buffer at best 0.640 (sensitive, 0.01) and 0.800 (all, 0.01), momentum 0.9 at best 0.638 and 0.803, so that plain descent costs neither. "
-    "Every seed is tested on 5,000 of MNIST's test images; validation images are the training set's, apart from those learned.",
+    "A first tuning, one net a seed and rates from 0.01, never registered, had least at that grid's end (0.01) and spreads of 0.038 and 0.053 between seeds, of which 30 give a power of 0.79 and 0.52; so a seed is the mean of three nets, and the grid is wider. "
+    "Every net is tested on 5,000 of MNIST's test images; validation images are the training set's, apart from those learned.",
 )
 
 Interrupt = Callable[[int, nn.Module, list[Tensor]], None]
@@ -236,11 +246,21 @@ def chosen_modules(which: str, share: float, change: dict[str, float], sizes: di
 
 @study.trial
 def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
+    """Let ``budget.nets`` nets learn, each from pictures, an order and initial weights of its own, and give their means."""
+    made = [learned(arm, budget, Seed(seed.axis(f"net {k}"))) for k in range(budget.nets)]
+    means: dict[str, float | Curve] = {}
+    for name, first in made[0].items():
+        values = [one[name] for one in made if name in one]
+        means[name] = mean_curve(values) if isinstance(first, Curve) else sum(values) / len(values)
+    return means
+
+
+def learned(arm: Settings, budget: Settings, seed: Seed) -> dict[str, Any]:
     """Learn the classes two at a time, with rounds of training on what the buffer holds."""
     lesson = Lesson(budget, seed)
     sizes = {name: sum(one.numel() for one in own) for name, own in own_parameters(lesson.net).items()}
     total = lesson.steps * lesson.tasks
-    ranking: Outcome = {}
+    ranking: dict[str, Any] = {}
     modules: list[str] = list(sizes) if arm.which == "all" else []
     if arm.which in ("sensitive", "least"):
         found = sensitivity(tuple(budget.items()), seed.value, arm.rate)
@@ -265,7 +285,7 @@ def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     parameters = sum(sizes.values())
     new, old = passes(lesson.net, list(sizes)), passes(lesson.net, modules)
     summary = course.metrics
-    return dict(ranking) | {
+    return ranking | {
         "accuracy": summary.average_accuracy,
         "learning_accuracy": summary.learning_accuracy,
         "forgetting": summary.forgetting,
@@ -285,13 +305,13 @@ def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
     }
 
 
-def described(found: ModuleSensitivity, modules: Collection[str]) -> Outcome:
+def described(found: ModuleSensitivity, modules: Collection[str]) -> dict[str, Any]:
     """Numbers and curves of how modules change, and whether those chosen are the expected ones."""
     change = found.switch
     ranks = [ranked(change).index(name) for name in MODULES]
     inside, outside = ([change[name] for name in MODULES if (name in modules) is chosen] for chosen in (True, False))
     places = range(1, len(MODULES) + 1)
-    said: dict[str, float | Curve] = {
+    said: dict[str, Any] = {
         "same_modules": float(set(modules) == LEADING),
         "rank_correlation": float(spearmanr(ranks, [ORDER.index(name) for name in MODULES]).statistic),
         "at_switch": Curve(places, [change[name] for name in MODULES], "module", "change of a weight from stretch to stretch"),
