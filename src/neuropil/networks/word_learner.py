@@ -15,7 +15,7 @@ Store = Literal["dual", "joint", "none"]
 
 
 class WordChoice(NamedTuple):
-    """``logits`` [B, n] of the objects offered; ``weights`` [B, T - 1]: how much of each earlier step was read (0 without a memory)."""
+    """``logits`` [B, n] of the objects offered; ``weights`` [B, T - 1]: how much of each earlier step was read, times ``strength`` (0 without a memory)."""
 
     logits: Tensor
     weights: Tensor
@@ -81,7 +81,7 @@ class WordLearner(nn.Module):
             sought = sought + self.strength * m
         c = self.look(offered)
         apart = self._values(c, c.new_zeros(*c.shape[:-1], self.language)) - sought.unsqueeze(1)
-        return WordChoice(-apart.square().sum(-1) / self.units**0.5, weights)
+        return WordChoice(-apart.square().sum(-1) / self.units**0.5, self.strength * weights)
 
     def rows(self, v: Tensor, said: Tensor) -> DualCodingMemory.State:
         """The rows of steps with the codes ``v`` [B, R, units] and ``said`` [B, R, language]."""
