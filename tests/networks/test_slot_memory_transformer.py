@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, scaled_dot_product_attention
 from torch.testing import assert_close
 
 from neuropil.networks import SlotMemoryTransformer
@@ -29,7 +29,8 @@ def test_the_last_token_answers_as_if_all_were_computed(mixing):
     for _ in range(2):
         z = part.norm1(h)
         if mixing == "attention":
-            mixed = part.attention(z)
+            heads = scaled_dot_product_attention(part.attention.ask(z), *part.attention.show(z))
+            mixed = part.out(heads.transpose(1, 2).flatten(2))
         else:
             content, working = part.working.write(working, z)
             mixed = part.working.read(working, z)

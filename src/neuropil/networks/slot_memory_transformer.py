@@ -9,9 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neuropil.memory import OuterProductMemory, SlotWorkingMemory, drawn_linear
+from neuropil.memory import OuterProductMemory, SlotWorkingMemory, TopKAttention, drawn_linear
 from neuropil.memory.outer_product_memory import Merge
-from neuropil.networks.transformer import Attention
 
 Mixing = Literal["attention", "working", "both"]
 DIRECT, CORRECTED = 0.7, 0.3
@@ -32,7 +31,7 @@ class SlotMemoryTransformer(nn.Module):
 
     Vectors x [..., T, inputs] -> [..., T, outputs], in any order of tokens: none is told its place. In the block ``x <- x + mix(norm1(x))``, ``x <- x + W_2 gelu(W_1 norm2(x))``; ``mixing`` is
 
-    - ``"attention"``: ordinary self-attention, T by T;
+    - ``"attention"``: ordinary self-attention, scores over the square root of a head's width, and a matrix after it;
     - ``"working"``: tokens are written into a ``SlotWorkingMemory`` of ``slots`` slots and read it: ``mix = U_w``;
     - ``"both"``: what was written is merged into an ``OuterProductMemory`` too (``merge``, ``segments``, ``strength``, ``learnable``), and with the working memory's projections for all attentions ``U_l``: tokens ask the store, top-k; ``U_c``: queries U_l ask U_w; ``mix = 0.7 U_w + 0.3 U_c``.
 
@@ -73,10 +72,8 @@ class SlotMemoryTransformer(nn.Module):
         self.up, self.down = drawn_linear(width, expansion * width, generator), drawn_linear(expansion * width, width, generator)
         self.readout = drawn_linear(width, outputs, generator)
         if mixing == "attention":
-            self.attention = Attention(width, heads, causal=False)
-            for part in (self.attention.qkv, self.attention.out):
-                nn.init.uniform_(part.weight, -((3 / width) ** 0.5), (3 / width) ** 0.5, generator=generator)
-                nn.init.zeros_(part.bias)
+            self.attention = TopKAttention(width, heads=heads, generator=generator)
+            self.out = drawn_linear(width, width, generator)
         else:
             self.working = SlotWorkingMemory(slots, width, heads=heads, top=top, generator=generator)
         if mixing == "both":
@@ -105,7 +102,8 @@ class SlotMemoryTransformer(nn.Module):
             if layer == self.layers - 1:
                 h = h[..., -1:, :]
             if working is None:
-                h = h + self.attention(z)[..., -h.shape[-2] :, :]
+                asked = self.attention.ask(z[..., -h.shape[-2] :, :]) * (z.shape[-1] / self.attention.heads) ** -0.5
+                h = h + self.out(self.attention.take(asked, self.attention.show(z)))
             else:
                 attend = self.working.attention
                 content, working = self.working.write(working, z)
