@@ -18,6 +18,7 @@ from neuropil.networks.legendre import LegendreMemoryUnit
 from neuropil.networks.liquid import Liquid, lattice_wiring
 from neuropil.networks.mlp import MLP
 from neuropil.networks.multi_head import MultiHead
+from neuropil.networks.neural_memory_transformer import NeuralMemoryTransformer, Remembered
 from neuropil.networks.neural_turing_machine import LSTMController, NeuralTuringMachine
 from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
@@ -48,8 +49,10 @@ __all__ = [
     "LegendreMemoryUnit",
     "Liquid",
     "MultiHead",
+    "NeuralMemoryTransformer",
     "NeuralTuringMachine",
     "OscillatorReadout",
+    "Remembered",
     "Reservoir",
     "SensorySet",
     "SensoryState",
