@@ -36,7 +36,7 @@ study = Study(
     cites="hill2021",
     claim="An agent with an episodic memory whose keys are language and whose values are vision, trained to pick named objects among 3 to 5, picks the right one of 8 of classes never seen before "
     "in 0.03 more of the episodes than one with attention over the same steps, keys and values from both codes at once.",
-    fidelity="paper",
+    fidelity="reconstructed",
     scale="proxy",
     arms={
         "dual": {"store": "dual", **SETTINGS},
@@ -291,7 +291,7 @@ def choices_figure(table: Table) -> Figure:
 
 @study.figure(
     "read",
-    "Which steps are read when the object named first, second, ... of 8 is asked for: mean weights over episodes and seeds. Even steps name an object, odd ones show one in silence. A perfect memory has a bright staircase and nothing else.",
+    "Which steps are read when the object named first, second, ... of 8 is asked for: mean weights over the episodes of the first seed. Even steps name an object, odd ones show one in silence. A perfect memory has a bright staircase and nothing else.",
 )
 def read_figure(table: Table) -> Figure:
     """Where the read goes."""
