@@ -6,6 +6,7 @@ from neuropil.continual.class_means import NearestMean, StreamingLDA
 from neuropil.continual.dark_experience_replay import DarkExperienceReplay
 from neuropil.continual.ewc import EWC, Fisher
 from neuropil.continual.experience_replay import ExperienceReplay
+from neuropil.continual.fast_slow_weights import FastSlowWeights
 from neuropil.continual.feature_mixup import feature_mixup
 from neuropil.continual.feature_translation import PseudoFeatures, translate_features
 from neuropil.continual.fine_tuning import FineTuning
@@ -34,6 +35,7 @@ __all__ = [
     "Course",
     "DarkExperienceReplay",
     "ExperienceReplay",
+    "FastSlowWeights",
     "FineTuning",
     "Fisher",
     "GradientProjection",
