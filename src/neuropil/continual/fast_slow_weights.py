@@ -50,7 +50,7 @@ class FastSlowWeights(EWC):
         plasticity = self.plasticity(state)
         with torch.no_grad():
             for name, one in trainable(model).items():
-                one += self.pull * plasticity[name] * (state["slow"][name] - one)
+                one.add_(self.pull * plasticity[name] * (state["slow"][name] - one))
         return state
 
     def end(self, model: nn.Module, examples: Batch, state: State) -> State:
