@@ -49,7 +49,7 @@ study = Study(
         "sensitive": SENSITIVE,
         "all": {"rounds": 5, "which": "all", **RATES},
         "replay": {"rounds": "every step", "which": "all", **RATES},
-        "least": {"rounds": 5, "which": "least", "share": 0.18, **RATES},
+        "least": {"rounds": 5, "which": "least", "share": 0.18, "rate": 0.003, "tuning_rate": 3.0},
         "statistics": {"rounds": 5, "which": "none", **RATES},
         "final": {**SENSITIVE, "rounds": 1},
         "final_all": {"rounds": 1, "which": "all", **RATES},
@@ -99,9 +99,9 @@ study = Study(
     lesion=Lesion("permuted", at_least=0.1),
     off=Off("off", equals="all"),
     tune=Tune(
-        space={"rate": Grid((0.003, 0.01, 0.03, 0.1, 0.3, 1.0)), "tuning_rate": Grid((0.03, 0.1, 0.3, 1.0, 3.0))},
+        space={"rate": Grid((0.03, 0.1, 0.3, 1.0)), "tuning_rate": Grid((0.03, 0.1, 0.3, 1.0, 3.0))},
         on="validation_accuracy",
-        arms=("sensitive", "all", "replay", "least", "final", "final_all"),
+        arms=("sensitive", "all", "replay", "final", "final_all"),
         follow={"permuted": "sensitive", "off": "all", "statistics": "sensitive", "sequential": "sensitive"},
         seeds=(1000, 1001),
         spread=tuple(range(1100, 1110)),
@@ -140,7 +140,7 @@ study = Study(
     "replay 0.1/0.3 0.807, 0.3/0.3 0.802, 0.1/1 0.817, 0.3/1 0.795, 0.03/1 0.768, 0.1/3 0.152, 1/0.3 0.594; least 0.01/0.3 0.589, 0.03/0.3 0.600, 0.1/0.1 0.602, 0.1/0.3 0.625, 0.1/1 0.605, 0.3/0.3 0.608, 0.03/3 0.540; final 0.01/0.3 0.657, 0.03/0.3 0.660, 0.1/0.1 0.706, 0.3/0.1 0.743, 0.3/0.3 0.745; "
     "final_all 0.01/0.3 0.801, 0.03/0.3 0.804, 0.1/0.3 0.826; sequential 0.19 to 0.20 at all rates; permuted 0.03/0.3 0.108. At 400 a class: statistics 0.193, the read-out alone 0.596 (momentum 0.9, 0.03/0.03), normalisations alone 0.320, first convolution added 0.651; "
     "Adam on the buffer at best 0.640 (sensitive, 0.01) and 0.800 (all, 0.01), momentum 0.9 at best 0.638 and 0.803, so that plain descent costs neither. "
-    "A first tuning, one net a seed and rates from 0.01, never registered, had least at that grid's end (0.01) and spreads of 0.038 and 0.053 between seeds, of which 30 give a power of 0.79 and 0.52; so a seed is the mean of three nets, and the grid is wider. "
+    "A first tuning, one net a seed and rates from 0.01, never registered, had least at that grid's end (0.01) and spreads of 0.038 and 0.053 between seeds, of which 30 give a power of 0.79 and 0.52; so a seed is the mean of three nets. A second, also never registered, with rates from 0.003, took 0.3/0.1 for sensitive, 0.3/0.3 for all, 0.1/0.3 for replay, 0.3/0.3 for final, 0.1/1 for final_all, and again had least at an end, 0.003/3 now: the less the stream and the more the buffer teach that convolution, the better. So least is held there, its best of 30 settings, and is not tuned further. "
     "Every net is tested on 5,000 of MNIST's test images; validation images are the training set's, apart from those learned.",
 )
 
