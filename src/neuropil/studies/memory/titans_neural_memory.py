@@ -29,7 +29,7 @@ LEARNED = {"keys": 48, "pairs": 24, "gap": 16, "window": 8, "width": 32, "size":
 study = Study(
     slug="titans-neural-memory",
     cites="behrouz2024",
-    claim="Beside the same attention within a window, a two-layer perceptron that is written at test time by surprise with momentum and forgetting recalls at least 0.1 more of the pairs "
+    claim="Beside the same attention within a window, a two-layer perceptron that is written at test time by surprise with momentum and forgetting recalls at least 0.15 more of the pairs "
     "that lie two to eight windows back than a matrix of as many numbers written by the same rule.",
     fidelity="paper",
     scale="proxy",
@@ -60,11 +60,11 @@ study = Study(
         "parameters": Metric("numbers", kind="exact", better="lower", label="that are learned"),
         "samples": Metric("sequences", kind="exact", better="lower", label="learned from"),
     },
-    primary=Contrast("deep", "matrix", on="accuracy", delta=0.1, match=SEEN),
+    primary=Contrast("deep", "matrix", on="accuracy", delta=0.15, match=SEEN),
     secondary=(
-        Contrast("deep", "no_momentum", on="accuracy", delta=0.1, match=SEEN),
-        Contrast("deep", "window_only", on="accuracy", delta=0.1, match="data"),
-        Contrast("full_attention", "matrix", on="accuracy", delta=0.1, match="data"),
+        Contrast("deep", "no_momentum", on="accuracy", delta=0.15, match=SEEN),
+        Contrast("deep", "window_only", on="accuracy", delta=0.15, match="data"),
+        Contrast("full_attention", "matrix", on="accuracy", delta=0.15, match="data"),
     ),
     dose=(Dose("gate", at_least=0.05), Dose("moved", at_least=0.1), Dose("momentum", at_least=0.2)),
     gate=Gate(
@@ -76,7 +76,7 @@ study = Study(
     lesion=Lesion("unwritten", at_least=0.1),
     off=Off("off", equals="window_only"),
     tune=Tune(
-        space={"rate": Grid((0.003, 0.01, 0.02, 0.05))},
+        space={"rate": Grid((0.0003, 0.001, 0.003, 0.01, 0.02))},
         on="validation_accuracy",
         arms=("deep", "matrix"),
         follow={"no_momentum": "deep", "unwritten": "deep", "off": "matrix", "window_only": "matrix", "full_attention": "matrix"},
@@ -93,7 +93,7 @@ study = Study(
     notes="Read: the paper's equations and its variant with the memory as a gate; there is no official code. All arms have the same embedding, two persistent tokens, convolutions of 4 moments, attention of two heads, perceptron and readout, and begin with the same numbers; a memory gets keys of 16, values of 16 and 256 numbers, as a 16-8-16 perceptron (deep) or as one matrix, and as many for the surprise. "
     "The matrix is the gated delta rule with the momentum and forgetting of deep, gradients of a chunk of 8 taken at its first weights in both. Where this leaves the paper, for both arms: values have length 1 and theta is at most 0.1 (each bounds the inner step; without them deep diverged), what is read is divided by its root mean square, the gate is a sigmoid that mixes both branches, activation of the memory silu. "
     "A pair is one moment, the context channel of the task is the same throughout and tells nothing, and nothing is to be forgotten but what the gap brings in; the pairs are a quarter in the first quarter of the updates, half in the second, all after it. Chance is 1 in 16; who knows the values but not their keys can say one of 24. "
-    "Dose: momentum is eta of the next moment weighted by theta, the size of the second update that a gradient makes to its first; the briefing asks also that alpha be off its bounds, which deep does not meet, as it learns to forget next to nothing here, so what is forgotten is reported. The briefing's smallest difference is 0.03; seeds differ so much, as the last pilot shows, that 30 of them could not tell 0.05 from nothing, so 0.1, set with that pilot known. "
+    "Dose: momentum is eta of the next moment weighted by theta, the size of the second update that a gradient makes to its first; the briefing asks also that alpha be off its bounds, which deep does not meet, as it learns to forget next to nothing here, so what is forgotten is reported. The briefing's smallest difference is 0.03; seeds differ so much, as the last pilot shows, that 30 of them could not tell 0.05 from nothing, so 0.15, set with that pilot and a first tuning known: rates 0.003, 0.01, 0.02 and 0.05, never registered, had deep at its end (0.003: 0.24 on the mean of four seeds; 0.01: 0.22) and matrix at 0.01 (0.81; 0.70 at 0.003), and on ten others deep 0.28 and matrix 0.65, with a spread of the difference of 0.23, for which 0.1 had a power of 0.62. The grid was moved down. "
     "no_momentum trains a deep memory with eta held at 0, at deep's rate. unwritten (lesion): the trained deep network with theta 0 at test. off: deep without its memory. window_only and full_attention have no memory and take the matrix's rate. "
     "Looks before registration, seeds 1000 to 1002, two each unless said, 400 updates of 16 sequences at rate 0.02 unless said. First task: key and value in moments of their own, fillers in the gap, 16 pairs, window of 8. Inner rate to 0.25 and values of any length: deep diverged within 5 updates on three of four seeds; rate to 0.1 and values of length 1: it did not. "
     "There, 250 updates: matrix 0.35, 0.18 (read undivided) and 0.22, 0.21, deep 0.16, 0.17 and 0.18, 0.18, full attention 1; 600 updates: matrix 0.82, 0.74, and 0.71, 0.86 with first rates lowered, 0.62, 0.73 with values of any length, deep 0.25, 0.24, 0.28, 0.33 and 0.30, 0.25; 8 pairs: matrix 0.59, 0.69, deep 0.25, 0.24. "
