@@ -92,6 +92,17 @@ def test_what_required_no_gradient_requires_none_afterwards():
     assert model.training
 
 
+def test_a_loss_that_fails_leaves_the_model_as_it_was():
+    def fails(output, labels):
+        raise RuntimeError("no loss")
+
+    model = net().eval()
+    with pytest.raises(RuntimeError, match="no loss"):
+        tuned(model, ["readout"], loss=fails)
+    assert all(one.requires_grad for one in model.parameters())
+    assert not model.training
+
+
 def test_each_batch_has_different_examples_and_a_batch_too_large_has_all():
     seen = []
     model = nn.Linear(1, 1)

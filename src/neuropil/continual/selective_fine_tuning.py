@@ -41,22 +41,24 @@ def fine_tune_modules(
         )
     before = [(one, one.requires_grad) for one in model.parameters()]
     mode = model.training
-    model.requires_grad_(False)
-    trained = [one for name, held in own.items() if modules is None or name in modules for one in held]
-    for one in trained:
-        one.requires_grad_()
-    model.train()
-    stepping = optimizer(trained) if trained else None
-    losses = torch.zeros(steps)
-    for k in range(steps):
-        batch = torch.randperm(len(inputs), generator=generator)[:batch_size].to(labels.device)
-        value = loss(model(inputs[batch]), labels[batch])
-        losses[k] = value.detach()
-        if stepping is not None:
-            stepping.zero_grad(set_to_none=True)
-            value.backward()
-            stepping.step()
-    for one, required in before:
-        one.requires_grad_(required)
-    model.train(mode)
+    try:
+        model.requires_grad_(False)
+        trained = [one for name, held in own.items() if modules is None or name in modules for one in held]
+        for one in trained:
+            one.requires_grad_()
+        model.train()
+        stepping = optimizer(trained) if trained else None
+        losses = torch.zeros(steps)
+        for k in range(steps):
+            batch = torch.randperm(len(inputs), generator=generator)[:batch_size].to(labels.device)
+            value = loss(model(inputs[batch]), labels[batch])
+            losses[k] = value.detach()
+            if stepping is not None:
+                stepping.zero_grad(set_to_none=True)
+                value.backward()
+                stepping.step()
+    finally:
+        for one, required in before:
+            one.requires_grad_(required)
+        model.train(mode)
     return losses
