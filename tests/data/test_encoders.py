@@ -24,7 +24,7 @@ def test_data_sets_load_without_torch_and_every_public_name_is_there():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with pytest.raises(AttributeError, match="no attribute 'rate_decode'; it has STRENGTHS, Cochlea, ContextRecall, Data"):
+    with pytest.raises(AttributeError, match="no attribute 'rate_decode'; it has STRENGTHS, Cochlea, ContextRecall, Copied, Copying, Data"):
         data.rate_decode  # noqa: B018
 
 

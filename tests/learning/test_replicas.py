@@ -104,8 +104,8 @@ def test_states_and_time_have_the_replicas_in_front() -> None:
     rest, state = together(x[:, 4:], state)
     for k, one in enumerate(each):
         whole, last = one(x[k])
-        assert torch.equal(torch.cat([y, rest], 1)[k], whole)
-        assert torch.equal(state.layers[1].v[k], last.layers[1].v)
+        torch.testing.assert_close(torch.cat([y, rest], 1)[k], whole)  # products of a batch are rounded differently on some processors
+        torch.testing.assert_close(state.layers[1].v[k], last.layers[1].v)
     assert state.layers[0] is None
 
 

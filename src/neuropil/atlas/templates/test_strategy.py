@@ -48,7 +48,8 @@ def taught(strategy: Strategy, epochs: int = 2) -> tuple[MLP, Course]:
 
 
 def test_without_pull_it_is_fine_tuning_to_the_bit() -> None:
-    (alone, _), (pulled, _) = taught(FineTuning(SGD)), taught(MyPart(SGD, pull=0.0))
+    alone, _ = taught(FineTuning(SGD))
+    pulled, _ = taught(MyPart(SGD, pull=0.0))
     for a, b in zip(alone.parameters(), pulled.parameters(), strict=True):
         assert torch.equal(a, b)
 
