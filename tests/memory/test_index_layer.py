@@ -36,13 +36,13 @@ def test_decoding_after_feedback_is_that_of_loops():
 def test_recall_starts_from_the_rest_of_the_group_that_is_asked_for():
     index = layer()
     rest, a = index.rest.detach().numpy(), index.embedding.detach().numpy()
-    np.testing.assert_allclose(index.recall("subject", {}).detach().numpy(), by_hand(index, rest[0], slice(0, 3)), rtol=1e-9)
-    answers = index.recall("object", {"subject": torch.tensor([2, 0])}, strength=2.0).detach().numpy()
+    np.testing.assert_allclose(index.from_memory("subject", {}).detach().numpy(), by_hand(index, rest[0], slice(0, 3)), rtol=1e-9)
+    answers = index.from_memory("object", {"subject": torch.tensor([2, 0])}, strength=2.0).detach().numpy()
     for answer, s in zip(answers, (2, 0), strict=True):
         np.testing.assert_allclose(answer, by_hand(index, rest[1] + 2 * a[s], slice(3, 7)), rtol=1e-9)
-    every = index.recall("predicate", {"subject": torch.arange(3)[:, None], "object": torch.arange(4)})
+    every = index.from_memory("predicate", {"subject": torch.arange(3)[:, None], "object": torch.arange(4)})
     assert every.shape == (3, 4, 2)
-    one = index.recall("predicate", {"subject": torch.tensor(1), "object": torch.tensor(3)})
+    one = index.from_memory("predicate", {"subject": torch.tensor(1), "object": torch.tensor(3)})
     assert_close(every[1, 3], one)
 
 
@@ -54,9 +54,9 @@ def test_semantic_memory_learns_a_table_of_conditional_probabilities():
     optimizer = torch.optim.Adam(index.parameters(), 0.03)
     for _ in range(300):
         optimizer.zero_grad()
-        (-(table * index.recall("object", {"subject": torch.arange(3)})).sum()).backward()
+        (-(table * index.from_memory("object", {"subject": torch.arange(3)})).sum()).backward()
         optimizer.step()
-    assert_close(index.recall("object", {"subject": torch.arange(3)}).exp(), table, atol=0.01, rtol=0)
+    assert_close(index.from_memory("object", {"subject": torch.arange(3)}).exp(), table, atol=0.01, rtol=0)
 
 
 def test_no_feedback_leaves_a_representation_as_it_is():
@@ -73,7 +73,7 @@ def test_no_feedback_leaves_a_representation_as_it_is():
         (lambda: IndexLayer({"a": 2}, 4, spread=-1.0), "spread"),
         (lambda: layer().decode(torch.zeros(2, 4), "object"), r"\[..., 5\]"),
         (lambda: layer().decode(torch.zeros(2, 5).double(), "time"), "'time'"),
-        (lambda: layer().recall("time", {}), "'time'"),
+        (lambda: layer().from_memory("time", {}), "'time'"),
         (lambda: layer().feed_back(torch.zeros(1, 5).double(), "subject", torch.tensor([3])), "from 0 to 2"),
         (lambda: layer().feed_back(torch.zeros(1, 5).double(), "subject", torch.tensor([0.5])), "from 0 to 2"),
     ],

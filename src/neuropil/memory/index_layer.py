@@ -60,7 +60,7 @@ class IndexLayer(nn.Module):
             )
         return q + strength * self.embedding[units][chosen]
 
-    def recall(self, group: str, given: Mapping[str, Tensor], *, strength: float = 1.0) -> Tensor:
+    def from_memory(self, group: str, given: Mapping[str, Tensor], *, strength: float = 1.0) -> Tensor:
         """Ask semantic memory: log probabilities [..., units of ``group``] with nothing seen and the ``given`` units, a group's name to indices, fed back."""
         self.units(group)
         q = self.rest[list(self.groups).index(group)]

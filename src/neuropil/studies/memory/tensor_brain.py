@@ -259,9 +259,9 @@ class Reader(nn.Module):
             index.decode(index.feed_back(with_subject[:, 1], "object", o, strength=feedback), "predicate"),
         )
         known = (
-            index.recall("subject", {}).expand(len(s), -1),
-            index.recall("object", {"subject": s}, strength=memory),
-            index.recall("predicate", {"subject": s, "object": o}, strength=memory),
+            index.from_memory("subject", {}).expand(len(s), -1),
+            index.from_memory("object", {"subject": s}, strength=memory),
+            index.from_memory("predicate", {"subject": s, "object": o}, strength=memory),
         )
         total = sum(
             (
@@ -367,8 +367,8 @@ def count_prior(n: Tensor, smoothing: float) -> Prior:
 def remembered(index: IndexLayer, base: Prior) -> Prior:
     """What semantic memory answers for all subjects and pairs."""
     every = torch.arange(CONCEPTS)
-    objects = index.recall("object", {"subject": every}).exp().double()
-    predicates = index.recall("predicate", {"subject": every[:, None], "object": every}).exp().double()
+    objects = index.from_memory("object", {"subject": every}).exp().double()
+    predicates = index.from_memory("predicate", {"subject": every[:, None], "object": every}).exp().double()
     return base._replace(object=objects, predicate=predicates)
 
 
