@@ -16,10 +16,11 @@ from neuropil.networks.josephson_circuit import JosephsonCircuit
 from neuropil.networks.kuramoto_layer import KuramotoLayer
 from neuropil.networks.legendre import LegendreMemoryUnit
 from neuropil.networks.liquid import Liquid, lattice_wiring
+from neuropil.networks.lstm_controller import LSTMController
 from neuropil.networks.mlp import MLP
 from neuropil.networks.multi_head import MultiHead
 from neuropil.networks.neural_memory_transformer import NeuralMemoryTransformer, Remembered
-from neuropil.networks.neural_turing_machine import LSTMController, NeuralTuringMachine
+from neuropil.networks.neural_turing_machine import NeuralTuringMachine
 from neuropil.networks.oscillator_readout import OscillatorReadout
 from neuropil.networks.reservoir import Reservoir
 from neuropil.networks.sensory_set import SensorySet, SensoryState

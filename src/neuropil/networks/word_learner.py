@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from neuropil.memory.dual_coding import DualCodingMemory
+from neuropil.networks.lstm_controller import LSTMController
 from neuropil.networks.mlp import MLP
-from neuropil.networks.neural_turing_machine import LSTMController
 
 Store = Literal["dual", "joint", "none"]
 
