@@ -18,7 +18,7 @@ DIRECT, CORRECTED = 0.7, 0.3
 
 
 class Mixed(NamedTuple):
-    """What one layer did: ``direct`` U_w and ``corrected`` U_c [..., T, width]; ``before`` and ``store``, the long-term store before and after its write, [..., C, slots, width]."""
+    """What one layer did: ``direct`` U_w and ``corrected`` U_c [..., T, width], of the last token alone in the last layer; ``before`` and ``store``, the long-term store before and after its write, [..., C, slots, width]."""
 
     direct: Tensor
     corrected: Tensor
@@ -27,9 +27,9 @@ class Mixed(NamedTuple):
 
 
 class SlotMemoryTransformer(nn.Module):
-    """Linear embedding, one pre-norm block passed ``layers`` times, a last norm, a linear read-out at every token.
+    """Linear embedding, one pre-norm block passed ``layers`` times, a last norm, a linear read-out at the last token, which asks.
 
-    Vectors x [..., T, inputs] -> [..., T, outputs], in any order of tokens: none is told its place. In the block ``x <- x + mix(norm1(x))``, ``x <- x + W_2 gelu(W_1 norm2(x))``; ``mixing`` is
+    Vectors x [..., T, inputs] -> [..., outputs], in any order of the tokens before the last: none is told its place. The last layer computes that token alone. In the block ``x <- x + mix(norm1(x))``, ``x <- x + W_2 gelu(W_1 norm2(x))``; ``mixing`` is
 
     - ``"attention"``: ordinary self-attention, scores over the square root of a head's width, and a matrix after it;
     - ``"working"``: tokens are written into a ``SlotWorkingMemory`` of ``slots`` slots and read it: ``mix = U_w``;
@@ -82,7 +82,7 @@ class SlotMemoryTransformer(nn.Module):
             )
 
     def forward(self, x: Tensor, stores: Sequence[Tensor] | None = None) -> Tensor:
-        """Map vectors [..., T, inputs] to [..., T, outputs]; ``stores``, one for each layer, are shown in place of what the long-term store would."""
+        """Map vectors [..., T, inputs] to [..., outputs]; ``stores``, one for each layer, are shown in place of what the long-term store would."""
         return self.trace(x, stores)[0]
 
     def trace(self, x: Tensor, stores: Sequence[Tensor] | None = None) -> tuple[Tensor, list[Mixed]]:
