@@ -83,17 +83,15 @@ def one_pass(strategy: Strategy, model: nn.Module, task: tuple[Tensor, Tensor], 
     return time.perf_counter() - began, state
 
 
-def declare_operators() -> torch.library.Library:
+def declare_operators() -> None:
     """Name torchvision's operators where its own library does not load, so that the package can be imported."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
     for name in OPERATORS:
-        library.define(f"{name}{'_backward' if name.startswith('_') else ''}(Tensor x) -> Tensor")
-    return library
+        torch.library.define(f"torchvision::{name}{'_backward' if name.startswith('_') else ''}", "(Tensor x) -> Tensor")
 
 
 def avalanches() -> dict[str, Callable[[], float]]:
     """Avalanche's strategies, the same pass."""
-    kept = declare_operators()
+    declare_operators()
     try:
         importlib.import_module("torchvision")
         plugins = importlib.import_module("avalanche.training.plugins")
@@ -133,9 +131,7 @@ def avalanches() -> dict[str, Callable[[], float]]:
             strategy.train(experience)
         return float(clock.seconds)
 
-    found = {f"Avalanche, {name}": partial(timed, make) for name, make in made.items()}
-    del kept
-    return found
+    return {f"Avalanche, {name}": partial(timed, make) for name, make in made.items()}
 
 
 def main() -> None:
