@@ -4,6 +4,7 @@ from neuropil.networks.attention_only import AttentionOnlyTransformer
 from neuropil.networks.batch_norm_conv_net import BatchNormConvNet
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
 from neuropil.networks.conv_net import ConvNet
+from neuropil.networks.decision_transformer import DecisionTransformer
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
 from neuropil.networks.efficientnet_lite import EfficientNetLite0
 from neuropil.networks.fast_weight_transformer import FastWeightTransformer
@@ -38,6 +39,7 @@ __all__ = [
     "BatchNormConvNet",
     "BatchNormMLP",
     "ConvNet",
+    "DecisionTransformer",
     "DisinhibitoryNet",
     "EfficientNetLite0",
     "FastWeightTransformer",
