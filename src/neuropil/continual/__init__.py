@@ -1,5 +1,6 @@
 """Continual learning: one strategy against forgetting a file, the loop they run in, and summaries of the accuracy matrix."""
 
+from neuropil.continual.activation_store import ActivationStore
 from neuropil.continual.agem import AGEM
 from neuropil.continual.class_balanced_store import ClassBalancedStore
 from neuropil.continual.class_means import NearestMean, StreamingLDA
@@ -16,6 +17,7 @@ from neuropil.continual.joint import Joint
 from neuropil.continual.learn import Course, as_batch, learn
 from neuropil.continual.lwf import LwF
 from neuropil.continual.metrics import ContinualMetrics, continual_metrics
+from neuropil.continual.masked_neighbours import MaskedNeighbours
 from neuropil.continual.module_sensitivity import ModuleSensitivity, modules_within
 from neuropil.continual.product_quantizer import ProductQuantizer
 from neuropil.continual.recency_rehearsal import RecencyRehearsal, Since, exponential_law, power_law
@@ -24,11 +26,13 @@ from neuropil.continual.scenario import Boundaries, Scenario
 from neuropil.continual.selective_fine_tuning import fine_tune_modules
 from neuropil.continual.strategy import STRATEGIES, Strategy
 from neuropil.continual.synaptic_intelligence import SynapticIntelligence
+from neuropil.continual.unit_ages import UnitAges, leading_units
 
 __all__ = [
     "AGEM",
     "EWC",
     "STRATEGIES",
+    "ActivationStore",
     "Boundaries",
     "ClassBalancedStore",
     "ContinualMetrics",
@@ -42,6 +46,7 @@ __all__ = [
     "HebbianSubspace",
     "Joint",
     "LwF",
+    "MaskedNeighbours",
     "ModuleSensitivity",
     "NearestMean",
     "ProductQuantizer",
@@ -54,11 +59,13 @@ __all__ = [
     "StreamingLDA",
     "Subspace",
     "SynapticIntelligence",
+    "UnitAges",
     "as_batch",
     "continual_metrics",
     "exponential_law",
     "feature_mixup",
     "fine_tune_modules",
+    "leading_units",
     "learn",
     "modules_within",
     "power_law",

@@ -24,6 +24,7 @@ from neuropil.learning.recursive_least_squares import RecursiveLeastSquares
 from neuropil.learning.relinear import ReLinear
 from neuropil.learning.replicas import Replicas
 from neuropil.learning.ridge import ridge
+from neuropil.learning.supervised_contrastive import supervised_contrastive
 
 __all__ = [
     "Backprop",
@@ -60,5 +61,6 @@ __all__ = [
     "progress",
     "restore",
     "ridge",
+    "supervised_contrastive",
     "save_checkpoint",
 ]
