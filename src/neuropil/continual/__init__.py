@@ -2,6 +2,7 @@
 
 from neuropil.continual.activation_store import ActivationStore
 from neuropil.continual.agem import AGEM
+from neuropil.continual.attention_noise import attention_noise
 from neuropil.continual.class_balanced_store import ClassBalancedStore
 from neuropil.continual.class_means import NearestMean, StreamingLDA
 from neuropil.continual.dark_experience_replay import DarkExperienceReplay
@@ -24,6 +25,7 @@ from neuropil.continual.recency_rehearsal import RecencyRehearsal, Since, expone
 from neuropil.continual.replay_buffer import ReplayBuffer
 from neuropil.continual.scenario import Boundaries, Scenario
 from neuropil.continual.selective_fine_tuning import fine_tune_modules
+from neuropil.continual.stochastic_copy import StochasticCopy
 from neuropil.continual.strategy import STRATEGIES, Strategy
 from neuropil.continual.synaptic_intelligence import SynapticIntelligence
 from neuropil.continual.unit_ages import UnitAges, leading_units
@@ -55,12 +57,14 @@ __all__ = [
     "ReplayBuffer",
     "Scenario",
     "Since",
+    "StochasticCopy",
     "Strategy",
     "StreamingLDA",
     "Subspace",
     "SynapticIntelligence",
     "UnitAges",
     "as_batch",
+    "attention_noise",
     "continual_metrics",
     "exponential_law",
     "feature_mixup",

@@ -30,6 +30,7 @@ from neuropil.networks.slot_memory_transformer import SlotMemoryTransformer
 from neuropil.networks.spiking_legendre import SpikingLegendreMemoryUnit
 from neuropil.networks.spiking_net import SpikingNet
 from neuropil.networks.transformer import Transformer
+from neuropil.networks.vision_transformer import TokenClassifier, TokenEncoder, VisionTransformer
 from neuropil.networks.word_learner import WordChoice, WordLearner
 
 __all__ = [
@@ -62,7 +63,10 @@ __all__ = [
     "SlotMemoryTransformer",
     "SpikingLegendreMemoryUnit",
     "SpikingNet",
+    "TokenClassifier",
+    "TokenEncoder",
     "Transformer",
+    "VisionTransformer",
     "WordChoice",
     "WordLearner",
     "adapt_gains",
