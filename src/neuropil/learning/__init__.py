@@ -25,6 +25,7 @@ from neuropil.learning.relinear import ReLinear
 from neuropil.learning.replicas import Replicas
 from neuropil.learning.ridge import ridge
 from neuropil.learning.supervised_contrastive import supervised_contrastive
+from neuropil.learning.synthetic_gradient import SyntheticGradient, taught
 
 __all__ = [
     "Backprop",
@@ -45,6 +46,7 @@ __all__ = [
     "RecursiveLeastSquares",
     "Replicas",
     "Rule",
+    "SyntheticGradient",
     "activities",
     "adapt",
     "affine_parameters",
@@ -61,6 +63,7 @@ __all__ = [
     "progress",
     "restore",
     "ridge",
-    "supervised_contrastive",
     "save_checkpoint",
+    "supervised_contrastive",
+    "taught",
 ]

@@ -7,6 +7,8 @@ from neuropil.networks.conv_net import ConvNet
 from neuropil.networks.decision_transformer import DecisionTransformer
 from neuropil.networks.disinhibitory_net import DisinhibitoryNet
 from neuropil.networks.efficientnet_lite import EfficientNetLite0
+from neuropil.networks.fast_lstm import FastLSTM
+from neuropil.networks.fast_slow_memory_network import FastSlowMemoryNetwork
 from neuropil.networks.fast_weight_transformer import FastWeightTransformer
 from neuropil.networks.flux_netlist import FluxNetlist
 from neuropil.networks.fusion_net import FusionNet
@@ -43,6 +45,8 @@ __all__ = [
     "DecisionTransformer",
     "DisinhibitoryNet",
     "EfficientNetLite0",
+    "FastLSTM",
+    "FastSlowMemoryNetwork",
     "FastWeightTransformer",
     "FluxNetlist",
     "FusionNet",
