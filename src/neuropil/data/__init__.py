@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.fast_mapping import FastMapping, MappingEpisodes, quarter_turns
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
+    from neuropil.data.few_shot_episodes import Episodes, FewShotEpisodes
     from neuropil.data.keyed_recall import KeyedRecall
     from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
     from neuropil.data.paired_digits import Views, pair_by_class, spoken_views, written_views
@@ -39,8 +40,10 @@ __all__ = [
     "Data",
     "DataError",
     "DigitSums",
+    "Episodes",
     "FastMapping",
     "FewShotBatch",
+    "FewShotEpisodes",
     "FewShotSequences",
     "KeyedRecall",
     "LabelSwapStream",
@@ -114,6 +117,7 @@ _WHERE = {
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "fast_mapping": ("FastMapping", "MappingEpisodes", "quarter_turns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
+    "few_shot_episodes": ("Episodes", "FewShotEpisodes"),
     "by_speaker": ("SpeakerFold", "speaker_folds"),
     "sort_of_clevr": ("SceneQuestions", "SortOfClevr"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
