@@ -43,10 +43,11 @@ def test_what_a_moment_reads_was_written_by_the_segments_before_it():
         _, s = memory.write(s, z[begin : begin + 4])
     h = net.embed(x) + block["attn"](z) + torch.cat(read)
     h = h + block["down"](torch.nn.functional.gelu(block["up"](block["norm2"](h))))
-    y, slots, found = net.trace(x)
+    y, told = net.trace(x)
     assert_close(y, net.readout(net.norm(h)))
-    assert_close(found, torch.cat(read))
-    assert_close(slots[0], torch.eye(3, 8).double())
+    assert_close(told.read, torch.cat(read))
+    assert_close(told.weights.sum(-1), torch.ones(3, 2, 4).double())
+    assert_close(told.slots[0], torch.eye(3, 8).double())
 
 
 @pytest.mark.parametrize("given", [{"window": 3, "slots": 4, "segment": 5}, {"window": 6, "slots": 2, "segment": 2}, {"window": 4}])
@@ -86,7 +87,7 @@ def test_replicas_learn_side_by_side():
 
 def test_slots_begin_distinct_and_stay_so():
     net, x = network(slots=4), drawn(40, 3)
-    slots = net.trace(x)[1][-1].detach().numpy()
+    slots = net.trace(x)[1].slots[-1].detach().numpy()
     assert np.var(slots, axis=0).mean() > 0.1 * np.var(slots)
 
 

@@ -47,13 +47,21 @@ class WindowAttention(nn.Module):
         return y
 
 
+class Read(NamedTuple):
+    """What a memory did in an episode: ``slots`` [..., segments, slots, width] with which segments began, how much of each was read, ``weights`` [..., segments, heads, segment, slots], and ``read`` [..., T, width]."""
+
+    slots: Tensor
+    weights: Tensor
+    read: Tensor
+
+
 class DecisionTransformer(nn.Module):
     """Linear embedding, pre-norm blocks of ``WindowAttention`` and a two-layer perceptron, a last norm, a linear read-out; the last block also reads a ``SlotWorkingMemory``.
 
     One vector a moment, x [..., T, inputs] (return-to-go, what is seen, the action before), gives [..., T, outputs]. In the last block ``z = norm1(h)``, ``h <- h + attn(z) + strength read(M_n, z)``; moments come in segments of ``segment``, and ``M_n`` was written from the z of the n segments before: no moment is read
     before it has passed, and what was written at the start can last through the episode. ``slots=0`` has no memory. ``y, s = net.step(x_t, s)`` takes one moment, x [..., inputs], from ``net.initial(*leading)``, and gives what the whole sequence would. ``carried=False`` in either begins every write with empty slots, so that they hold one segment.
 
-    ``trace(x, carried)`` gives ``Read`` too. Initial law: weights uniform with variance 1 / fan-in, biases 0, norms 1, biases of ages normal, drawn from ``generator``, the memory as its own, last. Raises ``ValueError`` for unusable numbers and inputs of another width. Sources: chen2021 (decision transformer), kang2023 (memory; by its equations, not its released state).
+    ``trace(x, carried)`` gives a ``Read`` too. Initial law: weights uniform with variance 1 / fan-in, biases 0, norms 1, biases of ages normal, drawn from ``generator``, the memory as its own, last. Raises ``ValueError`` for unusable numbers and inputs of another width. Sources: chen2021 (decision transformer), kang2023 (memory; by its equations, not its released state).
     Differs from them in one token a moment instead of three, in that slots begin distinct and are carried, in that a segment is read only once it is over, and in attention that is kept beside the memory instead of replaced by it.
     """
 
@@ -107,21 +115,24 @@ class DecisionTransformer(nn.Module):
         """Map whole episodes [..., T, inputs] to [..., T, outputs]."""
         return self.trace(x, carried)[0]
 
-    def trace(self, x: Tensor, carried: bool = True) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Map as ``forward`` does; give what each segment began with, slots [..., segments, slots, width], and what was read, [..., T, width], where there is a memory."""
+    def trace(self, x: Tensor, carried: bool = True) -> tuple[Tensor, Read | None]:
+        """Map as ``forward`` does, and tell what the memory did, where there is one."""
         h: Tensor = self.embed(self._checked(x, 2))
-        slots = read = None
+        told = None
         for k, block in enumerate(self.blocks):
             z = block["norm1"](h)  # type: ignore[index]
             h = h + block["attn"](z)  # type: ignore[index]
             if self.slots and k == len(self.blocks) - 1:
                 parts = F.pad(z, (0, 0, 0, -z.shape[-2] % self.segment)).unflatten(-2, (-1, self.segment))
-                slots = self._written(parts, carried)
-                read = self.memory.read(self.memory.State(slots), parts).flatten(-3, -2)[..., : z.shape[-2], :]
+                slots, attend = self._written(parts, carried), self.memory.attention
+                keys, values = attend.show(slots)
+                weights = attend.weights(attend.ask(parts), keys)
+                read = (weights @ values).transpose(-3, -2).flatten(-2).flatten(-3, -2)[..., : z.shape[-2], :]
+                told = Read(slots, weights, read)
                 h = h + self.strength * read
             h = h + block["down"](F.gelu(block["up"](block["norm2"](h))))  # type: ignore[index]
         y: Tensor = self.readout(self.norm(h))
-        return y, slots, read
+        return y, told
 
     def initial(self, *leading: int) -> State:
         """Begin an episode: nothing seen, slots distinct and empty."""
