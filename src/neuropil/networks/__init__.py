@@ -1,5 +1,6 @@
 """Canonical backbones: one version of each, for every study."""
 
+from neuropil.networks.adaptive_halting import AdaptiveHalting, Halting, bhattacharyya, expected_hops, halting_loss, halts
 from neuropil.networks.attention_only import AttentionOnlyTransformer
 from neuropil.networks.batch_norm_conv_net import BatchNormConvNet
 from neuropil.networks.batch_norm_mlp import BatchNormMLP
@@ -20,6 +21,7 @@ from neuropil.networks.kuramoto_layer import KuramotoLayer
 from neuropil.networks.legendre import LegendreMemoryUnit
 from neuropil.networks.liquid import Liquid, lattice_wiring
 from neuropil.networks.lstm_controller import LSTMController
+from neuropil.networks.memo import MEMO, Hops
 from neuropil.networks.mlp import MLP
 from neuropil.networks.multi_head import MultiHead
 from neuropil.networks.neural_memory_transformer import NeuralMemoryTransformer, Remembered
@@ -37,7 +39,9 @@ from neuropil.networks.word_learner import WordChoice, WordLearner
 
 __all__ = [
     "HDSNN",
+    "MEMO",
     "MLP",
+    "AdaptiveHalting",
     "AttentionOnlyTransformer",
     "BatchNormConvNet",
     "BatchNormMLP",
@@ -51,6 +55,8 @@ __all__ = [
     "FluxNetlist",
     "FusionNet",
     "GainModulatedCircuit",
+    "Halting",
+    "Hops",
     "JosephsonCircuit",
     "KuramotoLayer",
     "LSTMController",
@@ -74,7 +80,11 @@ __all__ = [
     "WordChoice",
     "WordLearner",
     "adapt_gains",
+    "bhattacharyya",
     "coding_loss",
+    "expected_hops",
+    "halting_loss",
+    "halts",
     "izhikevich_reservoir",
     "lattice_wiring",
     "most_evident",

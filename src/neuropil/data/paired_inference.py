@@ -1,0 +1,68 @@
+"""Paired associative inference: pairs of neighbours in a chain are stored one by one, and ends are asked for what lies one, two or more pairs away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neuropil.data.checks import whole
+
+
+class Inferences(NamedTuple):
+    """``facts`` [items, pairs, 2, code], ``cue`` [items, code], ``options`` [items, 2, code], ``target`` i64 [items]: which option, ``distance`` i64 [items]: pairs from cue to match, ``path`` i64 [items, length - 1]: the fact of each hop along the cue's chain."""
+
+    facts: Tensor
+    cue: Tensor
+    options: Tensor
+    target: Tensor
+    distance: Tensor
+    path: Tensor
+
+
+@dataclass(frozen=True)
+class PairedInference:
+    """Which of two items belongs to the cue's chain? Only pairs of neighbours were stored.
+
+    An item of a batch has ``chains`` chains of ``length`` codes each, all drawn anew: normal numbers brought to the length ``sqrt(code)``, so that a code is like itself by ``code`` and like another by ``sqrt(code)`` or so. Its facts are the pairs of neighbours of all chains, ``pairs`` of them, in random order, and
+    so are the two of a pair: nothing tells which way a chain goes. The cue is one of the two ends of a chain, the match the code ``distance`` pairs away, and the lure the code at the match's place in another chain, so that no answer without the facts is better than 1/2, and without ``distance`` facts of the chain none
+    that begins at the cue. ``path`` tells which facts lead from the cue to the chain's other end.
+
+    ``draw(items, generator)`` gives ``Inferences``, distances 1 to ``length - 1`` alike often. Raises ``TypeError`` or ``ValueError`` for numbers that are not whole or too small.
+    Source: banino2020. Differs from it in codes that are drawn for embedded photographs, cues that are ends (there all pairs of a chain are asked), and pairs whose two items lie in random order.
+    """
+
+    chains: int = 6
+    length: int = 4
+    code: int = 24
+
+    def __post_init__(self) -> None:
+        for name in ("chains", "length", "code"):
+            whole(name, getattr(self, name), 2)
+
+    @property
+    def pairs(self) -> int:
+        """How many facts are stored."""
+        return self.chains * (self.length - 1)
+
+    def draw(self, items: int, generator: torch.Generator) -> Inferences:
+        """Draw ``items`` memories with a question each."""
+        every, links = torch.arange(items), self.length - 1
+        codes = torch.randn(items, self.chains, self.length, self.code, generator=generator)
+        codes = codes * (self.code**0.5 / codes.norm(dim=-1, keepdim=True))
+        facts = torch.stack((codes[:, :, :-1], codes[:, :, 1:]), 3).flatten(1, 2)
+        turned = torch.rand(items, self.pairs, 1, 1, generator=generator) < 0.5
+        order = torch.rand(items, self.pairs, generator=generator).argsort(1)
+        facts = torch.where(turned, facts.flip(2), facts)[every.unsqueeze(1), order]
+        chain, other = torch.rand(items, self.chains, generator=generator).argsort(1)[:, :2].unbind(1)
+        distance = torch.randint(1, self.length, (items,), generator=generator)
+        backwards = torch.rand(items, generator=generator) < 0.5
+        place = torch.where(backwards, links - distance, distance)
+        target = torch.randint(2, (items,), generator=generator)
+        both = torch.stack((codes[every, chain, place], codes[every, other, place]), 1)
+        options = torch.where(target.view(-1, 1, 1) == 0, both, both.flip(1))
+        along = torch.arange(links)
+        path = order.argsort(1).gather(1, chain.unsqueeze(1) * links + torch.where(backwards.unsqueeze(1), links - 1 - along, along))
+        return Inferences(facts, codes[every, chain, torch.where(backwards, links, 0)], options, target, distance, path)

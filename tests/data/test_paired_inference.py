@@ -1,0 +1,60 @@
+"""Paired inference: a walk over the facts by hand ends at the match, and places, orders and distances are as told."""
+
+import pytest
+import torch
+
+from neuropil.data import PairedInference
+
+
+def draw(items=300, **given):
+    return PairedInference(**given).draw(items, torch.Generator().manual_seed(3))
+
+
+def test_a_walk_from_the_cue_over_facts_ends_at_the_match_and_never_at_the_lure():
+    given = draw(chains=4, code=8)
+    for k in range(300):
+        at, left, seen = given.cue[k], list(given.facts[k].unbind()), []
+        for _ in range(3):
+            (here,) = [i for i, fact in enumerate(left) if any(torch.equal(at, one) for one in fact)]
+            fact = left.pop(here)
+            at = fact[1] if torch.equal(fact[0], at) else fact[0]
+            seen.append(at)
+        match, lure = given.options[k, given.target[k]], given.options[k, 1 - given.target[k]]
+        assert torch.equal(seen[given.distance[k] - 1], match)
+        assert not any(torch.equal(one, lure) for one in seen)
+
+
+def test_the_path_is_the_facts_of_that_walk_in_order():
+    given = draw(chains=3, code=6)
+    hops = given.facts[torch.arange(300).unsqueeze(1), given.path]
+    assert ((hops[:, 0] == given.cue.view(300, 1, -1)).all(-1).sum(1) == 1).all()
+    for k in (0, 1):
+        shared = (hops[:, k].unsqueeze(2) == hops[:, k + 1].unsqueeze(1)).all(-1).flatten(1).sum(1)
+        assert (shared == 1).all()
+
+
+def test_a_match_and_its_lure_lie_in_as_many_facts():
+    given = draw(chains=5, code=5)
+    inside = (given.facts.unsqueeze(1) == given.options.view(300, 2, 1, 1, 5)).all(-1).sum((2, 3))
+    assert torch.equal(inside[:, 0], inside[:, 1])
+    assert (inside[given.distance == 3] == 1).all()
+    assert (inside[given.distance < 3] == 2).all()
+
+
+def test_codes_have_one_length_and_everything_is_even():
+    given = draw(6000)
+    assert given.facts.shape == (6000, 18, 2, 24)
+    assert torch.allclose(given.facts.norm(dim=-1), torch.tensor(24.0).sqrt())
+    assert given.target.double().mean() == pytest.approx(0.5, abs=0.03)
+    for distance in (1, 2, 3):
+        assert (given.distance == distance).double().mean() == pytest.approx(1 / 3, abs=0.03)
+    first = (given.facts[torch.arange(6000), given.path[:, 0], 0] == given.cue).all(1)
+    assert first.double().mean() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("given", [{"chains": 1}, {"length": 1}, {"code": 1}])
+def test_what_makes_no_question_is_refused(given):
+    with pytest.raises(ValueError, match="at least 2"):
+        PairedInference(**given)
+    with pytest.raises(TypeError, match="whole"):
+        PairedInference(code=2.5)
