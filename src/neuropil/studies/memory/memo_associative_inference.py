@@ -1,0 +1,272 @@
+"""MEMO: does a net that learns when to stop hopping over stored pairs answer far questions better than one with the best fixed number of hops?"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
+from neuropil.atlas.outcome import Outcome
+from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.data import Inferences, PairedInference
+from neuropil.learning import Replicas, learn_from_draws
+from neuropil.networks import MEMO, Hops, halting_loss, halts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+FIXED = {"hops": 3, "rate": 0.005, "taught": 0.5}
+ADAPTIVE = {**FIXED, "hops": 4, "halting": True, "hop_cost": 0.03}
+SEEN = ("parameters", "data")
+
+study = Study(
+    slug="memo-associative-inference",
+    cites="banino2020",
+    claim="A memory of item-separated pairs that learns by REINFORCE when to stop hopping answers 0.03 more of the questions whose answer lies three pairs away than the same memory with the best fixed number of hops.",
+    fidelity="paper",
+    scale="proxy",
+    arms={
+        "adaptive": ADAPTIVE,
+        "fixed": FIXED,
+        "matched": {**FIXED, "hops": 2},
+        "one_hop": {**FIXED, "hops": 1},
+        "supervised": {**FIXED, "taught": 1.0},
+        "summed": {**ADAPTIVE, "summed": True},
+        "permuted": {**ADAPTIVE, "permuted": True},
+        "off": {**FIXED, "halting": True, "hop_cost": 0.03, "strength": 0.0},
+    },
+    metrics={
+        "far": Metric("share of questions", floor=0.5, ceiling=1.0, label="answered rightly, three pairs away", house="accuracy"),
+        "middle": Metric("share of questions", floor=0.5, ceiling=1.0, label="answered rightly, two pairs away", house="accuracy"),
+        "direct": Metric("share of questions", floor=0.5, ceiling=1.0, label="answered rightly, one pair away", house="accuracy"),
+        "validation": Metric("share of questions", floor=0.5, ceiling=1.0, label="three pairs away, on other draws", house="accuracy"),
+        "mean_hops": Metric("hops", better="lower", floor=1.0, label="before answering, all distances alike often"),
+        "hops_slope": Metric("hops a pair", label="more hops for each pair between cue and answer"),
+        "hops_spread": Metric("hops", label="standard deviation over questions"),
+        "on_path": Metric("share of attention", floor=0.0, ceiling=1.0, label="on the pair that leads on, three pairs away, mean of hops"),
+        "parameters": Metric("numbers", better="lower", label="that act"),
+        "samples": Metric("questions", kind="exact", better="lower", label="learned from"),
+    },
+    primary=Contrast("adaptive", "fixed", on="far", delta=0.03, match=SEEN),
+    secondary=(
+        Contrast("adaptive", "matched", on="far", delta=0.03, match=SEEN),
+        Contrast("adaptive", "fixed", on="mean_hops", delta=0.5, match=SEEN),
+        Contrast("adaptive", "fixed", on="direct", delta=0.02, match=SEEN),
+        Contrast("adaptive", "summed", on="far", delta=0.03, match="data"),
+    ),
+    dose=(Dose("hops_slope", at_least=0.3), Dose("hops_spread", at_least=0.5)),
+    gate=Gate(
+        "attention that is supervised throughout shows that far questions can be learned, one hop cannot answer them, and direct ones are learned",
+        "supervised.far >= 0.9",
+        "one_hop.far <= 0.65",
+        "fixed.direct >= 0.95",
+        "fixed.far >= 0.7",
+    ),
+    lesion=Lesion("permuted", at_least=0.05),
+    off=Off("off", equals="fixed"),
+    tune=Tune(
+        space={"hops": Grid((1, 2, 3, 4, 5, 6), closed="both")},
+        on="validation",
+        arms=("adaptive", "fixed"),
+        follow={"summed": "adaptive", "permuted": "adaptive", "off": "fixed"},
+        seeds=(1000, 1001),
+        spread=tuple(range(1100, 1108)),
+    ),
+    budgets={
+        "smoke": {"chains": 3, "code": 8, "width": 8, "steps": 5, "batch": 16, "tested": 60, "test_items": 20},
+        "glance": {"chains": 6, "code": 24, "width": 48, "steps": 600, "batch": 64, "tested": 3000, "test_items": 1000},
+        "desk": {"chains": 6, "code": 24, "width": 48, "steps": 1500, "batch": 64, "tested": 6000, "test_items": 2000},
+    },
+    data={},
+    distance="PENDING",
+    notes="PENDING",
+)
+LENGTH, HEADS = 4, 2
+
+
+class Learnt(NamedTuple):
+    """The tensors of each seed's net, the loss of every step, and how many numbers of a net act."""
+
+    tensors: list[dict[str, Tensor]]
+    losses: list[float]
+    numbers: float
+
+
+def task(budget: Settings) -> PairedInference:
+    """The questions of a budget."""
+    return PairedInference(budget.chains, LENGTH, budget.code)
+
+
+def network(arm: Settings, budget: Settings, seed: Seed) -> MEMO:
+    """Make the net of an arm; one with a fixed number of hops has a halting that nothing reads."""
+    return MEMO(
+        budget.code,
+        width=budget.width,
+        heads=HEADS,
+        hops=int(arm.hops),
+        summed=arm.get("summed", False),
+        strength=arm.get("strength", 1.0),
+        generator=seed.torch("init"),
+    )
+
+
+def acting(arm: Settings, net: MEMO) -> float:
+    """How many numbers of a net act."""
+    idle = 0 if arm.get("halting") and net.halting.strength else sum(one.numel() for one in net.halting.parameters())
+    return float(sum(one.numel() for one in net.parameters()) - idle)
+
+
+def told(given: Inferences, chances: Tensor, taught: bool) -> Tensor:
+    """What a loss needs, in one tensor [items, 2 + pairs of a chain + hops]: which option, whether attention is taught, how many pairs away, the pairs that lead there, and the draws that halt."""
+    head = torch.stack((given.target, torch.full_like(given.target, int(taught)), given.distance), 1)
+    return torch.cat((head, given.path, chances), 1)
+
+
+def loss_of(arm: Settings) -> Callable[[Hops, Tensor], Tensor]:
+    """Make the loss of an arm: cross-entropy of the answer at the last hop, or at the one that was drawn to halt; the attention's of hops that lead to the answer, while it is taught; and the halting's own, where halting is learned."""
+    halting, cost, strength = arm.get("halting", False), arm.get("hop_cost", 0.0), arm.get("strength", 1.0)
+
+    def loss(hops: Hops, target: Tensor) -> Tensor:
+        label, taught, distance = target[:, 0].long(), target[:, 1].mean(), target[:, 2]
+        path, chances = target[:, 3 : 2 + LENGTH].long(), target[:, 2 + LENGTH :]
+        known = min(hops.scores.shape[1], LENGTH - 1)
+        looks = hops.weights[:, :known].gather(3, path[:, :known, None, None].expand(-1, -1, HEADS, 1)).squeeze(3)
+        leads = (torch.arange(known) < distance.unsqueeze(1)).to(looks)
+        lesson: Tensor = -(looks.clamp_min(1e-9).log().mean(2) * leads).sum() / leads.sum()
+        if not halting:
+            return cross_entropy(hops.scores[:, -1], label) + taught * lesson
+        at = halts(hops.halting.log_stop, chances)
+        answered = hops.scores.gather(1, at.view(-1, 1, 1).expand(-1, 1, 2)).squeeze(1)
+        reward = (answered.detach().argmax(1) == label).to(answered)
+        policy = halting_loss(hops.halting, at, reward, hop_cost=cost)
+        total: Tensor = cross_entropy(answered, label) + taught * lesson + strength * (1 - taught) * policy
+        return total
+
+    return loss
+
+
+@lru_cache(maxsize=2)
+def learnt(arm: tuple[tuple[str, Any], ...], budget: tuple[tuple[str, Any], ...], seeds: tuple[Seed, ...]) -> Learnt:
+    """Train a net a seed, side by side. What is lesioned at test needs no training of its own."""
+    of, size = Settings("arm", dict(arm)), Settings("budget", dict(budget))
+    nets, draws = Replicas([network(of, size, seed) for seed in seeds]), task(size)
+    streams, luck = [seed.torch("data") for seed in seeds], [seed.torch("halting") for seed in seeds]
+
+    def draw(step: int) -> tuple[Tensor, ...]:
+        given = [draws.draw(size.batch, stream) for stream in streams]
+        taught = step < of.taught * size.steps
+        targets = [
+            told(one, torch.rand(size.batch, int(of.hops), generator=chance), taught) for one, chance in zip(given, luck, strict=True)
+        ]
+        return (*(torch.stack(part) for part in list(zip(*given, strict=True))[:3]), torch.stack(targets))
+
+    losses = learn_from_draws(nets, draw, loss_of(of), steps=size.steps, rate=of.rate)
+    own = [{name: tensor.clone() for name, tensor in net.state_dict().items()} for net in nets.unstack()]
+    return Learnt(own, losses, acting(of, network(of, size, seeds[0])))
+
+
+@torch.no_grad()
+def measure(arm: Settings, net: MEMO, given: Inferences, luck: torch.Generator) -> Outcome:
+    """Ask questions: how many are answered rightly by distance, after how many hops, and where attention went."""
+    hops = net(given.facts, given.cue, given.options)
+    at = halts(hops.halting.log_stop) if arm.get("halting") else torch.full_like(given.target, net.hops - 1)
+    if arm.get("permuted"):
+        at = at[torch.randperm(len(at), generator=luck)]
+    right = (hops.scores.argmax(2) == given.target.unsqueeze(1)).double()
+    distances = range(1, LENGTH)
+    of = {k: given.distance == k for k in distances}
+    answered = right.gather(1, at.unsqueeze(1)).squeeze(1)
+    accuracy = [float(answered[of[k]].mean()) for k in distances]
+    taken = [float((at[of[k]] + 1).double().mean()) for k in distances]
+    known = min(net.hops, LENGTH - 1)
+    far = of[LENGTH - 1]
+    looks = hops.weights[far, :known].gather(3, given.path[far, :known, None, None].expand(-1, -1, HEADS, 1))
+    return {
+        "direct": accuracy[0],
+        "middle": accuracy[1],
+        "far": accuracy[2],
+        "mean_hops": float(np.mean(taken)),
+        "hops_slope": float(np.polyfit(list(distances), taken, 1)[0]),
+        "hops_spread": float((at + 1).double().std()),
+        "on_path": float(looks.mean()),
+        "accuracies": Curve(distances, accuracy, "pairs between cue and answer", "answered rightly"),
+        "taken": Curve(distances, taken, "pairs between cue and answer", "hops"),
+        "far_by_hop": Curve(range(1, net.hops + 1), right[far].mean(0).tolist(), "hop", "right if answered here, three pairs away"),
+    }
+
+
+@study.trials(batch=10)
+def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
+    """Train a net a seed, all side by side, and ask new questions about new memories."""
+    parts = {name: value for name, value in arm.items() if name != "permuted"}
+    found = learnt(tuple(parts.items()), tuple(budget.items()), tuple(seeds))
+    means = [float(np.mean(part)) for part in np.array_split(found.losses, min(20, len(found.losses)))]
+    curve = Curve([budget.steps * (k + 1) / len(means) for k in range(len(means))], means, "step", "loss, mean over seeds side by side")
+    made: list[Outcome] = []
+    for seed, tensors in zip(seeds, found.tensors, strict=True):
+        net = network(arm, budget, seed)
+        net.load_state_dict(tensors)
+        tested, other = (task(budget).draw(budget.tested, seed.torch(axis)) for axis in ("test", "validation"))
+        made.append(
+            {
+                **measure(arm, net, tested, seed.torch("permuted")),
+                "validation": measure(arm, net, other, seed.torch("permuted"))["far"],
+                "parameters": found.numbers,
+                "samples": float(budget.steps * budget.batch),
+                "loss": curve,
+            }
+        )
+    return made
+
+
+COLOURS = {
+    "adaptive": "#d1495b",
+    "fixed": "#4f7cac",
+    "matched": "#8fb0d1",
+    "one_hop": "#999999",
+    "supervised": "#2e7d5b",
+    "summed": "#e09f3e",
+    "permuted": "#e58a96",
+}
+
+
+@study.figure(
+    "distances",
+    "Left: share answered rightly by the number of pairs between cue and answer, means over seeds, in the colours of the right; chance is the dotted line. Right: the farthest questions, a dot a seed.",
+)
+def distances_figure(table: Table) -> Figure:
+    """Who answers far questions."""
+    figure, (left, right) = panels(1, 1.1, height=3.6)
+    shown = [arm for arm in COLOURS if arm in table.arms]
+    for arm in shown:
+        curve = mean_curve(table.curves(arm, "accuracies"))
+        left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3)
+    left.axhline(0.5, color=GREY, lw=0.8, ls=":")
+    left.set(xlabel=curve.x_label, ylabel=curve.y_label, xticks=curve.x, ylim=(0.45, 1.01))
+    dots(right, {arm: table.values(arm, "far") for arm in shown}, COLOURS)
+    right.set(xlabel="answered rightly, three pairs away")
+    return figure
+
+
+@study.figure(
+    "hops",
+    "Left: hops before answering, by distance, means over seeds. Right: of questions three pairs away, the share that would be right if all were answered after a hop, whether the net halts there or not.",
+)
+def hops_figure(table: Table) -> Figure:
+    """When each answers, and what it would have answered."""
+    figure, (left, right) = panels(1, 1, height=3.6)
+    for arm in (arm for arm in ("adaptive", "fixed", "matched", "summed") if arm in table.arms):
+        for ax, name in ((left, "taken"), (right, "far_by_hop")):
+            curve = mean_curve(table.curves(arm, name))
+            ax.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3, label=arm)
+            ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
+    right.axhline(0.5, color=GREY, lw=0.8, ls=":")
+    left.legend(frameon=False, labelcolor=GREY)
+    return figure
