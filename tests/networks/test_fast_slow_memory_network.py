@@ -59,12 +59,15 @@ def test_the_memory_is_what_loops_give():
     for b in range(B):
         memory = weights["slots"].copy()
         for t in range(T):
-            q = weights["ask.weight"] @ passed.said["read"][t][b].detach().numpy() + weights["ask.bias"]
-            scores = np.exp(memory @ q)
+            e = np.tanh(weights["embed.weight"] @ x[t, b].numpy() + weights["embed.bias"])
+            q = weights["ask.weight"] @ np.concatenate((passed.said["read"][t][b].detach().numpy(), e)) + weights["ask.bias"]
+            q = q / np.sqrt(q @ q)
+            scores = np.exp(10 * memory @ q)
             z = scores / scores.sum()
             m = z @ memory
             assert_close(y[t, b].detach().numpy(), weights["answer.weight"] @ np.concatenate((q, m)) + weights["answer.bias"])
-            w = weights["store.weight"] @ passed.said["write"][t][b].detach().numpy() + weights["store.bias"]
+            told = np.concatenate((passed.said["write"][t][b].detach().numpy(), labels[t, b].numpy()))
+            w = q + weights["store.weight"] @ told + weights["store.bias"]
             memory = memory * (1 - z[:, None]) + z[:, None] * w
 
 
