@@ -42,7 +42,7 @@ def test_what_a_moment_reads_was_written_by_the_segments_before_it():
         read.append(memory.read(s, z[begin : begin + 4]))
         _, s = memory.write(s, z[begin : begin + 4])
     h = net.embed(x) + block["attn"](z) + torch.cat(read)
-    h = h + block["down"](torch.nn.functional.gelu(block["up"](block["norm2"](h))))
+    h = h + block["down"](block["up"](block["norm2"](h)).relu())
     y, told = net.trace(x)
     assert_close(y, net.readout(net.norm(h)))
     assert_close(told.read, torch.cat(read))
@@ -85,6 +85,15 @@ def test_replicas_learn_side_by_side():
     assert_close(Replicas(nets)(x), torch.stack([net(one) for net, one in zip(nets, x, strict=True)]))
 
 
+def test_gates_begin_by_keeping_for_as_many_segments_as_said():
+    net = network(slots=3, keep=4.0)
+    with torch.no_grad():
+        net.memory.from_slots.weight.zero_()
+    i, f = net.memory.gates(net.memory.initial(), torch.zeros(5, 8).double())
+    assert_close(i, torch.full_like(i, 0.2))
+    assert_close(f, torch.full_like(f, 0.8))
+
+
 def test_slots_begin_distinct_and_stay_so():
     net, x = network(slots=4), drawn(40, 3)
     slots = net.trace(x)[1].slots[-1].detach().numpy()
@@ -96,6 +105,7 @@ def test_slots_begin_distinct_and_stay_so():
     [
         (lambda: network(window=0), "from 1 up"),
         (lambda: network(slots=-1), "from 0"),
+        (lambda: network(slots=2, keep=0.5), "from 1 up"),
         (lambda: DecisionTransformer(3, 2, width=6, heads=4), "multiple of the heads"),
         (lambda: network()(drawn(5, 4)), "vectors of 3"),
         (lambda: network().step(drawn(4), network().initial()), "vectors of 3"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -56,10 +57,11 @@ class Read(NamedTuple):
 
 
 class DecisionTransformer(nn.Module):
-    """Linear embedding, pre-norm blocks of ``WindowAttention`` and a two-layer perceptron, a last norm, a linear read-out; the last block also reads a ``SlotWorkingMemory``.
+    """Linear embedding, pre-norm blocks of ``WindowAttention`` and a two-layer perceptron (rectified), a last norm, a linear read-out; the last block also reads a ``SlotWorkingMemory``.
 
     One vector a moment, x [..., T, inputs] (return-to-go, what is seen, the action before), gives [..., T, outputs]. In the last block ``z = norm1(h)``, ``h <- h + attn(z) + strength read(M_n, z)``; moments come in segments of ``segment``, and ``M_n`` was written from the z of the n segments before: no moment is read
     before it has passed, and what was written at the start can last through the episode. ``slots=0`` has no memory. ``y, s = net.step(x_t, s)`` takes one moment, x [..., inputs], from ``net.initial(*leading)``, and gives what the whole sequence would. ``carried=False`` in either begins every write with empty slots, so that they hold one segment.
+    ``keep``: gates of the memory begin about ``i = 1 / (1 + keep)`` and ``f = keep / (1 + keep)``, so that what is written lasts about so many segments (tallec2018).
 
     ``trace(x, carried)`` gives a ``Read`` too. Initial law: weights uniform with variance 1 / fan-in, biases 0, norms 1, biases of ages normal, drawn from ``generator``, the memory as its own, last. Raises ``ValueError`` for unusable numbers and inputs of another width. Sources: chen2021 (decision transformer), kang2023 (memory; by its equations, not its released state).
     Differs from them in one token a moment instead of three, in that slots begin distinct and are carried, in that a segment is read only once it is over, and in attention that is kept beside the memory instead of replaced by it.
@@ -85,10 +87,11 @@ class DecisionTransformer(nn.Module):
         slots: int = 0,
         segment: int = 8,
         strength: float = 1.0,
+        keep: float = 8.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if min(inputs, outputs, width, heads, layers, hidden, window, segment) < 1 or slots < 0 or width % heads:
+        if min(inputs, outputs, width, heads, layers, hidden, window, segment, keep) < 1 or slots < 0 or width % heads:
             raise ValueError(
                 "A DecisionTransformer takes numbers from 1 up, slots from 0, and a width that is a multiple of the heads; one given is not."
             )
@@ -110,6 +113,9 @@ class DecisionTransformer(nn.Module):
         self.kept = max(window, segment)
         if slots:
             self.memory = SlotWorkingMemory(slots, width, heads=heads, top=None, generator=generator)
+            with torch.no_grad():
+                taken, kept = self.memory.from_input.bias.chunk(2)
+                taken.fill_(-math.log(keep)), kept.fill_(math.log(keep))
 
     def forward(self, x: Tensor, carried: bool = True) -> Tensor:
         """Map whole episodes [..., T, inputs] to [..., T, outputs]."""
@@ -130,7 +136,7 @@ class DecisionTransformer(nn.Module):
                 read = (weights @ values).transpose(-3, -2).flatten(-2).flatten(-3, -2)[..., : z.shape[-2], :]
                 told = Read(slots, weights, read)
                 h = h + self.strength * read
-            h = h + block["down"](F.gelu(block["up"](block["norm2"](h))))  # type: ignore[index]
+            h = h + block["down"](block["up"](block["norm2"](h)).relu())  # type: ignore[index]
         y: Tensor = self.readout(self.norm(h))
         return y, told
 
@@ -152,7 +158,7 @@ class DecisionTransformer(nn.Module):
                 h = h + self.strength * self.memory.read(self.memory.State(s.slots), z)
                 if (s.time + 1) % self.segment == 0:
                     slots = self._write(slots, past[-1][..., -self.segment :, :], carried)
-            h = h + block["down"](F.gelu(block["up"](block["norm2"](h))))  # type: ignore[index]
+            h = h + block["down"](block["up"](block["norm2"](h)).relu())  # type: ignore[index]
         return self.readout(self.norm(h)).squeeze(-2), self.State(s.time + 1, tuple(past), slots)
 
     def _write(self, slots: Tensor, z: Tensor, carried: bool) -> Tensor:
