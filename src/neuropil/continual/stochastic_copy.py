@@ -27,7 +27,7 @@ class StochasticCopy:
 
     def update(self, model: nn.Module) -> Tensor:
         """Decide for each model whether its copy takes over, and say for which it did, bool [R]."""
-        due = torch.cat([torch.rand(1, generator=one, dtype=torch.float64) for one in self.generators]) < self.probability
+        due: Tensor = torch.cat([torch.rand(1, generator=one, dtype=torch.float64) for one in self.generators]) < self.probability
         if bool(due.any()):
             self.take_over(model, due)
         return due
@@ -43,12 +43,13 @@ class StochasticCopy:
     @torch.no_grad()
     def distance(self, model: nn.Module) -> Tensor:
         """``||theta - theta_s|| / ||theta||`` over the parameters that learn, f64 [R]."""
-        moved, size = torch.zeros(2, len(self.generators), dtype=torch.float64)
+        count = len(self.generators)
+        moved, size = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
         learning = {id(one) for one in model.parameters() if one.requires_grad}
         for held, new in self._pairs(model):
             if id(new) in learning:
-                moved += (new - held).double().square().reshape(len(self.generators), -1).sum(1)
-                size += new.double().square().reshape(len(self.generators), -1).sum(1)
+                moved += (new - held).double().square().reshape(count, -1).sum(1)
+                size += new.double().square().reshape(count, -1).sum(1)
         return (moved / size).sqrt()
 
     def _pairs(self, model: nn.Module) -> list[tuple[Tensor, Tensor]]:

@@ -96,7 +96,7 @@ study = Study(
         "plain.accuracy - sequential.accuracy >= 0.1",
         "joint.accuracy - control.accuracy >= 0.1",
     ),
-    lesion=Lesion("cut", on="accuracy", at_least=0.01),
+    lesion=Lesion("cut", on="accuracy", at_least=0.005),
     off=Off("off", equals="control"),
     tune=Tune(
         space={
@@ -127,14 +127,16 @@ study = Study(
     "where the paper has CIFAR-100, TinyImageNet and ImageNet-100 in 5 to 20 tasks of 500 epochs and a convit of six blocks of width 384 with a token and a head for each task, a head for diversity, and old tokens and heads frozen.",
     notes="The released code (its published command and engine, read) was followed: attention noise of deviation 1 after the softmax, drawn for half of the replayed items in each block; mixup (Beta(0.1, 0.1), one share a batch) of half of the replayed items; noise of 0.01 on the copy's answers for 0.4 of the items; classwise binary cross-entropy; "
     "the norm, not its square, of the difference of answers as distance; its weight times the share of old classes, the task's loss times the rest; the copy keeps 0.001 of its old self when it is renewed, also at the end of each task; a balanced fine-tuning of the read-out alone after each task. "
-    "Three things in that code are not as its paper has them, and not as here. Renewed copies are local to an epoch's function, so that every epoch begins again with the copy from the end of the task before: with 0.003 a step and about 43 steps an epoch, renewal in that code acts in about an eighth of the epochs, and noise (end copy and noise) is what it is close to. "
-    "A renewed copy answers for all classes, new ones included, so that the weight of the task's loss becomes 0 for the rest of that epoch. And what is called slow is a snapshot, since 0.001 is the share of the old copy; slow, here, keeps 0.9. Here the copy lasts, is renewed with 0.15 a step (8 times a task of 52 steps), and is asked for old classes only, as the control's is. "
+    "Three things in that code are to be known. Renewed copies are local to an epoch's function, so that every epoch begins again with the copy from the end of the task before: with 0.003 a step and about 43 steps an epoch, renewal in that code acts in about an eighth of the epochs, and noise (end copy and noise) is what it is close to. "
+    "A renewed copy answers for all classes, new ones included, so that the weight of the task's loss becomes 0 for the rest of that epoch. And a renewed copy is a snapshot, not a slow average, since 0.001 is the share of the old copy that is kept; slow, here, keeps 0.9. Here the copy lasts beyond an epoch, is renewed with 0.15 a step (8 times a task of 52 steps), and is asked for old classes only, as the control's is. "
     "Differs besides: new and replayed items, 32 each, share every step, where the code has an epoch of new ones and then the buffer once; what is kept is random and balanced over classes, not herded; the first task is learned with its own rate, the same for all arms. "
     "Tokens are kept as 8-bit numbers, the range of each channel that of the first task (513 bytes an example with its label); images keeps 8-bit images with stored answers at two bytes a number (165 bytes, so three times the examples), whose squared difference is added with weight 0.1, not tuned, after DER++ (buzzega2020), and blends nothing. "
     "The weights of consistency, 0.05 on new items in the released code and 0.01 on replayed ones in most settings, are too large for a task of 52 steps: near is tuned for both, a fifth of it on replayed items. Its lowest value counts as no edge, for below it there is next to no consistency. "
     "level is the regulariser's: the deviation of noise (0.3, 1, 3) where there is noise, weight decay (0, 0.1, 0.4) where there is none, so that both are searched as widely; its lower end is natural for the same reason, and the dose asks whether noise still acts there. With strength 0 noise and renewal are off, which is the control. "
     "cut (lesion): from the fourth task on there is no noise and no consistency. It is judged by what it costs; where noise and copy do not help it can cost nothing, and then the verdict is withheld, which is as it should be. joint learns all classes at once, as many steps of 64, on the same frozen block. Corruptions are Gaussian noise and defocus of severity 5, on the first 500 test images, as is the course. "
-    "PILOTS",
+    "Pilots, displayed final test accuracy, mean of seeds 1200 and 1201. With the initial law of the house's Transformer (deviation 0.02) such a net had learned nothing of ten classes in 150 steps (0.09, seed 1200; 0.83 with weights of variance 1 / fan-in and positions of variance 1), hence the law it has. Perceptrons of four times the width, 100 kept, rate 0.006: at near 0.05 control 0.486, birt 0.468, plain 0.671, sequential 0.173, joint 0.812; "
+    "at near 0, 0.002 and 0.008 control 0.696, 0.703, 0.687, birt 0.663, 0.662, 0.623. Joint was too near the control, so that 50 are kept, and perceptrons of twice the width, for time: rate 0.006, near 0.002, decay 0.1: control 0.696, birt 0.648, joint 0.837; control with decay 1 0.652, 3 0.343; rate 0.003 control 0.665; rate 0.012 control 0.699, birt 0.662. "
+    "The design as it is: birt 0.669 (noise moves answers by 0.38; 7.0 renewals a task; the copy's weights 0.044 away), at level 1 0.683 (0.17), cut 0.659 (forgetting 0.324, birt 0.289), images 0.731. So noise and renewed copies looked harmful, and images better, before anything was tuned. delta, doses, gate and lesion are a desk review's from before this study; how much the lesion must cost, a quarter of delta, is ours.",
 )
 
 
