@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from scipy import linalg
 
 from neuropil.data import PairedInference
+from neuropil.data.paired_inference import hadamard
 
 
 def draw(items=300, **given):
@@ -11,7 +13,7 @@ def draw(items=300, **given):
 
 
 def test_a_walk_from_the_cue_over_facts_ends_at_the_match_and_never_at_the_lure():
-    given = draw(chains=4, code=8)
+    given = draw(chains=4, code=16)
     for k in range(300):
         at, left, seen = given.cue[k], list(given.facts[k].unbind()), []
         for _ in range(3):
@@ -25,7 +27,7 @@ def test_a_walk_from_the_cue_over_facts_ends_at_the_match_and_never_at_the_lure(
 
 
 def test_the_path_is_the_facts_of_that_walk_in_order():
-    given = draw(chains=3, code=6)
+    given = draw(chains=2, code=8)
     hops = given.facts[torch.arange(300).unsqueeze(1), given.path]
     assert ((hops[:, 0] == given.cue.view(300, 1, -1)).all(-1).sum(1) == 1).all()
     for k in (0, 1):
@@ -34,17 +36,19 @@ def test_the_path_is_the_facts_of_that_walk_in_order():
 
 
 def test_a_match_and_its_lure_lie_in_as_many_facts():
-    given = draw(chains=5, code=5)
-    inside = (given.facts.unsqueeze(1) == given.options.view(300, 2, 1, 1, 5)).all(-1).sum((2, 3))
+    given = draw(chains=3, length=4, code=16)
+    inside = (given.facts.unsqueeze(1) == given.options.view(300, 2, 1, 1, 16)).all(-1).sum((2, 3))
     assert torch.equal(inside[:, 0], inside[:, 1])
     assert (inside[given.distance == 3] == 1).all()
     assert (inside[given.distance < 3] == 2).all()
 
 
-def test_codes_have_one_length_and_everything_is_even():
+def test_codes_are_orthogonal_and_everything_is_even():
     given = draw(6000)
-    assert given.facts.shape == (6000, 18, 2, 24)
-    assert torch.allclose(given.facts.norm(dim=-1), torch.tensor(24.0).sqrt())
+    assert given.facts.shape == (6000, 12, 2, 16)
+    overlaps = given.facts.flatten(1, 2) @ given.facts.flatten(1, 2).mT
+    assert ((overlaps == 0) | (overlaps == 16)).all()
+    assert given.facts[:, 0, 0].mean(0).abs().max() < 0.05
     assert given.target.double().mean() == pytest.approx(0.5, abs=0.03)
     for distance in (1, 2, 3):
         assert (given.distance == distance).double().mean() == pytest.approx(1 / 3, abs=0.03)
@@ -52,9 +56,16 @@ def test_codes_have_one_length_and_everything_is_even():
     assert first.double().mean() == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.mark.parametrize("given", [{"chains": 1}, {"length": 1}, {"code": 1}])
-def test_what_makes_no_question_is_refused(given):
-    with pytest.raises(ValueError, match="at least 2"):
+def test_the_matrix_is_scipys():
+    assert torch.equal(hadamard(16), torch.from_numpy(linalg.hadamard(16)).float())
+
+
+@pytest.mark.parametrize(
+    ("given", "word"),
+    [({"chains": 1}, "at least 2"), ({"length": 1}, "at least 2"), ({"code": 24}, "power of 2"), ({"chains": 5}, "for example 32")],
+)
+def test_what_makes_no_question_is_refused(given, word):
+    with pytest.raises(ValueError, match=word):
         PairedInference(**given)
     with pytest.raises(TypeError, match="whole"):
         PairedInference(code=2.5)

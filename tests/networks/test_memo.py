@@ -10,10 +10,10 @@ from neuropil.networks import MEMO, halts
 
 
 def net(**given):
-    return MEMO(**{"code": 6, "width": 4, "heads": 2, "hops": 3, "generator": torch.Generator().manual_seed(1), **given})
+    return MEMO(**{"code": 8, "width": 4, "heads": 2, "hops": 3, "generator": torch.Generator().manual_seed(1), **given})
 
 
-GIVEN = PairedInference(chains=3, code=6).draw(7, torch.Generator().manual_seed(2))
+GIVEN = PairedInference(chains=2, code=8).draw(7, torch.Generator().manual_seed(2))
 
 
 def normed(x, layer):
@@ -46,7 +46,7 @@ def test_hops_are_what_numpy_gives():
                 r.append(w @ (c @ own["memory.value"][h].T))
             z = np.concatenate((q, *r))
             q = normed(own["carry"] @ z + own["down"] @ gelu(own["up"] @ normed(z, part.norm_both)), part.norm)
-            assert_close(told.scores[k, t].detach().numpy(), GIVEN.options[k].double().numpy() @ own["answer"] @ q / 6**0.5)
+            assert_close(told.scores[k, t].detach().numpy(), GIVEN.options[k].double().numpy() @ own["answer"] @ q / 8**0.5)
 
 
 def test_halting_observes_distance_certainty_and_the_hop():
@@ -72,7 +72,7 @@ def test_the_halting_moves_nothing_but_when_it_answers():
 
 
 def test_one_hop_finds_direct_matches_and_no_others_when_told_how():
-    code, given = 32, PairedInference(chains=3, code=32).draw(600, torch.Generator().manual_seed(4))
+    code, given = 16, PairedInference(chains=4, code=16).draw(600, torch.Generator().manual_seed(4))
     part = MEMO(code, width=code, heads=1, hops=1)
     with torch.no_grad():
         for tensor in (part.memory.query, part.answer):

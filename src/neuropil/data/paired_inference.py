@@ -26,21 +26,25 @@ class Inferences(NamedTuple):
 class PairedInference:
     """Which of two items belongs to the cue's chain? Only pairs of neighbours were stored.
 
-    An item of a batch has ``chains`` chains of ``length`` codes each, all drawn anew: normal numbers brought to the length ``sqrt(code)``, so that a code is like itself by ``code`` and like another by ``sqrt(code)`` or so. Its facts are the pairs of neighbours of all chains, ``pairs`` of them, in random order, and
+    An item of a batch has ``chains`` chains of ``length`` codes each, all drawn anew: different rows of a Hadamard matrix, whose columns have random signs, so that codes are -1 and 1, two of a memory are orthogonal, and no code is known from elsewhere. Its facts are the pairs of neighbours of all chains, ``pairs`` of them, in random order, and
     so are the two of a pair: nothing tells which way a chain goes. The cue is one of the two ends of a chain, the match the code ``distance`` pairs away, and the lure the code at the match's place in another chain, so that no answer without the facts is better than 1/2, and without ``distance`` facts of the chain none
     that begins at the cue. ``path`` tells which facts lead from the cue to the chain's other end.
 
-    ``draw(items, generator)`` gives ``Inferences``, distances 1 to ``length - 1`` alike often. Raises ``TypeError`` or ``ValueError`` for numbers that are not whole or too small.
-    Source: banino2020. Differs from it in codes that are drawn for embedded photographs, cues that are ends (there all pairs of a chain are asked), and pairs whose two items lie in random order.
+    ``draw(items, generator)`` gives ``Inferences``, distances 1 to ``length - 1`` alike often. Raises ``TypeError`` or ``ValueError`` for numbers that are not whole or too small, and for a ``code`` that is no power of 2 or smaller than the number of codes.
+    Source: banino2020. Differs from it in orthogonal codes for embedded photographs, cues that are ends (there all pairs of a chain are asked), and pairs whose two items lie in random order.
     """
 
-    chains: int = 6
+    chains: int = 4
     length: int = 4
-    code: int = 24
+    code: int = 16
 
     def __post_init__(self) -> None:
         for name in ("chains", "length", "code"):
             whole(name, getattr(self, name), 2)
+        if self.code & (self.code - 1) or self.code < self.chains * self.length:
+            raise ValueError(
+                f"code is a power of 2 and no smaller than chains times length, {self.code} was given for {self.chains} times {self.length}; give for example {1 << (self.chains * self.length - 1).bit_length()}."
+            )
 
     @property
     def pairs(self) -> int:
@@ -50,8 +54,9 @@ class PairedInference:
     def draw(self, items: int, generator: torch.Generator) -> Inferences:
         """Draw ``items`` memories with a question each."""
         every, links = torch.arange(items), self.length - 1
-        codes = torch.randn(items, self.chains, self.length, self.code, generator=generator)
-        codes = codes * (self.code**0.5 / codes.norm(dim=-1, keepdim=True))
+        rows = torch.rand(items, self.code, generator=generator).argsort(1)[:, : self.chains * self.length]
+        signs = torch.randint(2, (items, 1, self.code), generator=generator).float() * 2 - 1
+        codes = (hadamard(self.code)[rows] * signs).unflatten(1, (self.chains, self.length))
         facts = torch.stack((codes[:, :, :-1], codes[:, :, 1:]), 3).flatten(1, 2)
         turned = torch.rand(items, self.pairs, 1, 1, generator=generator) < 0.5
         order = torch.rand(items, self.pairs, generator=generator).argsort(1)
@@ -66,3 +71,11 @@ class PairedInference:
         along = torch.arange(links)
         path = order.argsort(1).gather(1, chain.unsqueeze(1) * links + torch.where(backwards.unsqueeze(1), links - 1 - along, along))
         return Inferences(facts, codes[every, chain, torch.where(backwards, links, 0)], options, target, distance, path)
+
+
+def hadamard(size: int) -> Tensor:
+    """Return Sylvester's Hadamard matrix [size, size] of -1 and 1, whose rows are orthogonal; ``size`` is a power of 2."""
+    matrix = torch.ones(1, 1)
+    while len(matrix) < size:
+        matrix = torch.cat((torch.cat((matrix, matrix), 1), torch.cat((matrix, -matrix), 1)))
+    return matrix
