@@ -87,7 +87,7 @@ class DecisionTransformer(nn.Module):
         slots: int = 0,
         segment: int = 8,
         strength: float = 1.0,
-        keep: float = 8.0,
+        keep: float = 48.0,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
