@@ -17,8 +17,8 @@ from neuropil.continual.hebbian_subspace import HebbianSubspace
 from neuropil.continual.joint import Joint
 from neuropil.continual.learn import Course, as_batch, learn
 from neuropil.continual.lwf import LwF
-from neuropil.continual.metrics import ContinualMetrics, continual_metrics
 from neuropil.continual.masked_neighbours import MaskedNeighbours
+from neuropil.continual.metrics import ContinualMetrics, continual_metrics
 from neuropil.continual.module_sensitivity import ModuleSensitivity, modules_within
 from neuropil.continual.product_quantizer import ProductQuantizer
 from neuropil.continual.recency_rehearsal import RecencyRehearsal, Since, exponential_law, power_law
