@@ -40,6 +40,14 @@ def test_pictures_come_class_by_class_in_an_order_of_the_seed_and_parts_are_disj
     assert not torch.equal(sr._lesson(tuple(SMOKE.items()), 1001).train[0], given.train[0])
 
 
+def test_an_outcome_is_the_mean_over_nets():
+    both = study.compute(arm("sharp"), Settings("smoke", {**SMOKE, "nets": 2}), [SEED])[0]
+    each = [sr.learned(arm("sharp"), SMOKE, Seed(SEED.axis(f"net {k}"))) for k in range(2)]
+    for name, value in numbers(both).items():
+        assert value == pytest.approx((each[0][name] + each[1][name]) / 2, abs=1e-12)
+    assert both["course"].y == pytest.approx([(a + b) / 2 for a, b in zip(each[0]["course"].y, each[1]["course"].y, strict=True)])
+
+
 def test_the_selected_share_falls_by_a_cosine_to_its_floor():
     assert sr.selected_share(0, 6, 0.9) == 1.0
     assert sr.selected_share(6, 6, 0.9) == pytest.approx(0.9)

@@ -112,11 +112,41 @@ study = Study(
         spread=tuple(range(1100, 1108)),
     ),
     budgets={
-        "smoke": {"data": "digits", "images": (1000, 100, 300), "side": None, "each": 60, "kept": 10, "vectors": 5, "k": 3}
+        "smoke": {
+            "data": "digits",
+            "images": (1000, 100, 300),
+            "side": None,
+            "each": 60,
+            "kept": 10,
+            "vectors": 5,
+            "k": 3,
+            "order": "drawn",
+            "nets": 1,
+        }
         | {"widths": (40, 40, 40), "phases": 2, "epochs": 1, "batch": 32, "resplit": (600, 300), "test_items": 300},
-        "glance": {"data": "digits", "images": (1000, 200, 500), "side": None, "each": 80, "kept": 20, "vectors": 5, "k": 3}
+        "glance": {
+            "data": "digits",
+            "images": (1000, 200, 500),
+            "side": None,
+            "each": 80,
+            "kept": 20,
+            "vectors": 5,
+            "k": 3,
+            "order": "drawn",
+            "nets": 2,
+        }
         | {"widths": (100, 100, 100), "phases": 4, "epochs": 2, "batch": 32, "resplit": (800, 500), "test_items": 500},
-        "desk": {"data": "mnist", "images": (5200, 1000, 3000), "side": 14, "each": 400, "kept": 25, "vectors": 5, "k": 3}
+        "desk": {
+            "data": "mnist",
+            "images": (5200, 1000, 3000),
+            "side": 14,
+            "each": 400,
+            "kept": 25,
+            "vectors": 5,
+            "k": 3,
+            "order": "drawn",
+            "nets": 2,
+        }
         | {"widths": (300, 300, 300), "phases": 6, "epochs": 2, "batch": 128, "test_items": 3000},
     },
     data={"smoke": ("digits",), "glance": ("digits",), "desk": ("mnist",)},
@@ -157,7 +187,7 @@ class Lesson(NamedTuple):
 def _lesson(budget: tuple[tuple[str, Any], ...], value: int) -> Lesson:
     size, seed = Settings("budget", dict(budget)), Seed(value)
     drawn = draw_pictures(size.data, size.images, seed.numpy("data"), size.side)
-    place = torch.from_numpy(seed.numpy("order").permutation(CLASSES).argsort())
+    place = torch.from_numpy(seed.numpy("order").permutation(CLASSES).argsort()) if size.order == "drawn" else torch.arange(CLASSES)
     train, validation, test = ((x.flatten(1), place[y]) for x, y in drawn)
     chosen = torch.cat([torch.nonzero(train[1] == c).flatten()[: size.each] for c in range(CLASSES)])
     if len(chosen) < CLASSES * size.each:
@@ -331,6 +361,16 @@ def share_right(named: Tensor, labels: Tensor) -> float:
 
 @study.trial
 def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
+    """Let ``budget.nets`` nets learn, each from pictures, an order of classes and initial weights of its own, and give their means."""
+    made = [learned(arm, budget, Seed(seed.axis(f"net {k}"))) for k in range(budget.nets)]
+    means: dict[str, float | Curve] = {}
+    for name, first in made[0].items():
+        values = [one[name] for one in made]
+        means[name] = mean_curve(values) if isinstance(first, Curve) else math.fsum(values) / len(values)
+    return means
+
+
+def learned(arm: Settings, budget: Settings, seed: Seed) -> dict[str, Any]:
     """Learn five episodes of two classes (or all at once, or nothing) and name test pictures by their nearest stored vectors."""
     learner = Learner(arm, budget, seed)
     x, y = learner.lesson.test
