@@ -56,13 +56,30 @@ def test_codes_are_orthogonal_and_everything_is_even():
     assert first.double().mean() == pytest.approx(0.5, abs=0.03)
 
 
+def test_noise_is_added_anew_wherever_a_code_is_shown():
+    plain, noisy = draw(2000), draw(2000, noise=0.5)
+    parts = [(getattr(noisy, name) - getattr(plain, name)).flatten() for name in ("facts", "cue", "options")]
+    for part in parts:
+        assert float(part.std()) == pytest.approx(0.5, abs=0.01)
+    shared = (plain.facts[torch.arange(2000), plain.path[:, 0]] == plain.cue.unsqueeze(1)).all(2)
+    again = (noisy.facts - plain.facts)[torch.arange(2000), plain.path[:, 0]][shared]
+    assert float(torch.corrcoef(torch.stack((again.flatten(), parts[1])))[0, 1]) == pytest.approx(0, abs=0.03)
+    assert torch.equal(plain.path, noisy.path)
+
+
 def test_the_matrix_is_scipys():
     assert torch.equal(hadamard(16), torch.from_numpy(linalg.hadamard(16)).float())
 
 
 @pytest.mark.parametrize(
     ("given", "word"),
-    [({"chains": 1}, "at least 2"), ({"length": 1}, "at least 2"), ({"code": 24}, "power of 2"), ({"chains": 5}, "for example 32")],
+    [
+        ({"chains": 1}, "at least 2"),
+        ({"length": 1}, "at least 2"),
+        ({"code": 24}, "power of 2"),
+        ({"chains": 5}, "for example 32"),
+        ({"noise": -1.0}, "noise"),
+    ],
 )
 def test_what_makes_no_question_is_refused(given, word):
     with pytest.raises(ValueError, match=word):

@@ -9,7 +9,7 @@ from neuropil.networks import AdaptiveHalting, Halting, bhattacharyya, expected_
 
 
 def halting(**given):
-    return AdaptiveHalting(3, units=4, generator=torch.Generator().manual_seed(1), **given).double()
+    return AdaptiveHalting(3, units=4, generator=torch.Generator().manual_seed(1), **{"explore": 0.0, **given}).double()
 
 
 SEEN = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
@@ -38,6 +38,12 @@ def test_strength_0_never_halts_before_the_end_and_strength_1_does():
     assert (halts(halting(strength=0.0)(SEEN).log_stop, 0.01) == 3).all()
     assert (halts(halting()(SEEN).log_stop, 0.01) == 0).all()
     assert_close(expected_hops(halting(strength=0.0)(SEEN)), torch.full((5,), 4.0, dtype=torch.float64), atol=1e-4, rtol=0)
+
+
+def test_exploring_moves_no_chance_across_a_half():
+    plain, tried = (halting(explore=e)(SEEN).log_stop.exp()[:, :3] for e in (0.0, 0.1))
+    assert_close(tried, 0.1 + 0.8 * plain)
+    assert torch.equal(plain > 0.5, tried > 0.5)
 
 
 def test_expected_hops_are_a_sum_over_ways_to_halt():
@@ -94,6 +100,7 @@ def test_what_is_observed_is_not_learned_through_it():
     [
         (lambda: AdaptiveHalting(0), "observed"),
         (lambda: halting(strength=2.0), "strength"),
+        (lambda: halting(explore=0.5), "explore"),
         (lambda: halting()(SEEN[..., :2]), "observes"),
     ],
 )

@@ -19,22 +19,28 @@ class Halting(NamedTuple):
 
 
 class AdaptiveHalting(nn.Module):
-    """A gated recurrent unit that watches hops: ``s_t = GRU(z_t, s_t-1)``, ``pi_t = strength sig(a . s_t + a_0)``, ``value_t = b . s_t + b_0``.
+    """A gated recurrent unit that watches hops: ``s_t = GRU(z_t, s_t-1)``, ``pi_t = strength (explore + (1 - 2 explore) sig(a . s_t + a_0))``, ``value_t = b . s_t + b_0``.
 
-    ``observed`` [..., T, N] -> ``Halting``. ``pi_t`` is the chance to halt after hop t if it got there; at the last hop, T, it is 1. ``strength`` from 0 to 1 scales it: at 0 no hop but the last halts. What is observed is not learned through it: it is detached.
+    ``observed`` [..., T, N] -> ``Halting``. ``pi_t`` is the chance to halt after hop t if it got there; at the last hop, T, it is 1. ``strength`` from 0 to 1 scales it: at 0 no hop but the last halts. ``explore`` keeps it away from 0 and 1, so that answers after every hop go on being tried and learned while halts are drawn; what is likelier is as without it. What is observed is not learned through it: it is detached.
 
     ``units``: of the recurrent unit. Initial law: matrices normal with variance 1 / fan-in, biases 0 but ``a_0 = -1``, so that it halts by a quarter at first and all hops are tried; drawn from ``generator`` (None: torch's own).
-    Raises ``ValueError`` for sizes that are none, a strength outside [0, 1] and inputs that do not fit. Source: banino2020.
-    Differs from the paper in linear readouts of the unit for perceptrons.
+    Raises ``ValueError`` for sizes that are none, a strength outside [0, 1], an ``explore`` outside [0, 0.5) and inputs that do not fit. Source: banino2020.
+    Differs from the paper in linear readouts of the unit for perceptrons, and in ``explore``.
     """
 
-    def __init__(self, observed: int, *, units: int = 16, strength: float = 1.0, generator: torch.Generator | None = None) -> None:
+    def __init__(
+        self, observed: int, *, units: int = 16, strength: float = 1.0, explore: float = 0.05, generator: torch.Generator | None = None
+    ) -> None:
         super().__init__()
         check_size(observed, "observed", "AdaptiveHalting")
         check_size(units, "units", "AdaptiveHalting")
         if not 0 <= strength <= 1:
             raise ValueError(f"The strength of AdaptiveHalting lies between 0 and 1, {strength} was given; 0 never halts before the end.")
-        self.observed, self.units, self.strength = observed, units, strength
+        if not 0 <= explore < 0.5:
+            raise ValueError(
+                f"explore of AdaptiveHalting lies from 0 to below 0.5, {explore} was given; 0.05 tries every hop now and then."
+            )
+        self.observed, self.units, self.strength, self.explore = observed, units, strength, explore
         self.hear, self.keep = nn.Linear(observed, 3 * units), nn.Linear(units, 3 * units)
         self.readout = nn.Linear(units, 2)
         with torch.no_grad():
@@ -55,7 +61,7 @@ class AdaptiveHalting(nn.Module):
             s = self.step(z[:, t], s)
             told.append(self.readout(s))
         score, value = torch.stack(told, 1).unflatten(0, observed.shape[:-2]).unbind(-1)
-        pi = self.strength * score.sigmoid()
+        pi = self.strength * (self.explore + (1 - 2 * self.explore) * score.sigmoid())
         last = (torch.arange(observed.shape[-2], device=z.device) == observed.shape[-2] - 1).to(pi)
         pi = pi * (1 - last) + last
         return Halting(pi.clamp_min(1e-6).log(), (1 - pi).clamp_min(1e-6).log(), value)
@@ -69,7 +75,7 @@ class AdaptiveHalting(nn.Module):
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
-        return f"{self.observed}, units={self.units}, strength={self.strength}"
+        return f"{self.observed}, units={self.units}, strength={self.strength}, explore={self.explore}"
 
 
 def halts(log_stop: Tensor, chance: Tensor | float = 0.5) -> Tensor:
