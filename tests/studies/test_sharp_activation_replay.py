@@ -95,8 +95,8 @@ def test_what_is_kept_is_what_the_arm_says():
     whole = learned("all", 3)
     assert whole.store.labels == list(range(6))
     assert whole.store.bytes == 6 * (small * width + 8)
-    for name in ("all_equal", "images_equal"):
-        shared = learned(name, 3)
+    for name, changed in (("images_equal", {}), ("all", {"room": "shared"})):
+        shared = learned(name, 3, **changed)
         assert shared.store.labels == list(range(6))
         assert 2 * small * width * 0.7 < sum(shared.store[label].numel() for label in range(6)) <= 2 * small * width
     assert learned("images_equal", 2).store[0].shape[1] == 64

@@ -38,7 +38,7 @@ ROOM = ("parameters", Match("bytes", ratio=0.05), Match("density", within=0.005)
 study = Study(
     slug="sharp-activation-replay",
     cites="gurbuz2023",
-    claim="A sparse net that learns ten digits two at a time, and replays activations of the last two only, names all ten by their nearest stored vectors more accurately, by 0.02, if units in "
+    claim="A sparse net that learns the ten digits two at a time, in their order, and replays activations of the last two only, names all ten by their nearest stored vectors more accurately, by 0.02, if units in "
     "use are cut off from free ones and freeze after the next episode than if its connections stay as they are and all learn, and than if the net is never trained.",
     fidelity="code",
     scale="reduced",
@@ -50,7 +50,6 @@ study = Study(
         "no_replay": {**SHARP, "replay": "nothing"},
         "lower_frozen": LOWER,
         "all": {**LOWER, "replay": "all"},
-        "all_equal": {**LOWER, "replay": "all", "room": "shared"},
         "images_equal": {"learns": "episodes", "replay": "all", "rate": 0.01, "room": "shared", "keeps": "images"},
         "joint": {"learns": "at once", "replay": "nothing", "rate": 0.3},
         "pixels": {**NOT_TAUGHT, "learns": "pixels"},
@@ -87,7 +86,6 @@ study = Study(
         Contrast("sharp", "lower_frozen", on="accuracy", delta=0.02, match=ALIKE),
         Contrast("sharp", "rewired", on="accuracy", delta=0.02, match=ALIKE),
         Contrast("sharp", "images_equal", on="accuracy", delta=0.02, match=("data", "compute", *ROOM)),
-        Contrast("sharp", "all_equal", on="accuracy", delta=0.02, match=("data", "compute", *ROOM)),
         Contrast("sharp", "no_replay", on="accuracy", delta=0.02, match=("parameters", "data", "compute")),
         Contrast("sharp", "pixels", on="accuracy", delta=0.02, why="Pictures are smaller than vectors of the net, and need none."),
         Contrast("static", "random", on="accuracy", delta=0.02, match=ROOM),
@@ -106,7 +104,7 @@ study = Study(
         on="validation_accuracy",
         arms=("sharp", "static", "lower_frozen"),
         follow={"rewired": "sharp", "no_replay": "sharp", "thawed": "sharp", "off": "static", "images_equal": "static"}
-        | {"all": "lower_frozen", "all_equal": "lower_frozen", "random": "static"},
+        | {"all": "lower_frozen", "random": "static"},
         why="random is never trained, so that it has no rate.",
         seeds=(1000, 1001, 1002),
         spread=tuple(range(1100, 1108)),
@@ -144,20 +142,20 @@ study = Study(
             "kept": 25,
             "vectors": 5,
             "k": 3,
-            "order": "drawn",
+            "order": "fixed",
             "nets": 2,
         }
-        | {"widths": (300, 300, 300), "phases": 6, "epochs": 2, "batch": 128, "test_items": 3000},
+        | {"widths": (300, 300, 300), "phases": 6, "epochs": 1, "batch": 64, "test_items": 3000},
     },
     data={"smoke": ("digits",), "glance": ("digits",), "desk": ("mnist",)},
-    distance="MNIST at 14 x 14 with 400 pictures a class, a multilayer perceptron 196-300-300-300 whose first layer is whole, 6 phases of 2 epochs in batches of 128 and 5 stored vectors a class, "
+    distance="MNIST at 14 x 14 with 400 pictures a class, a multilayer perceptron 196-300-300-300 whose first layer is whole, 6 phases of 1 epoch in batches of 64 and 5 stored vectors a class, "
     "where the authors' run on Split-MNIST has 28 x 28, 6,000 pictures a class, two convolutions and two layers of 500, 10 phases of 3 epochs in batches of 256 and 25 vectors; EMNIST, Fashion-MNIST, "
     "CIFAR, TinyImageNet, convolutions learned beforehand and blurred episodes are left out.",
     notes="The authors' code was read; settings are those of its Split-MNIST run unless said. As there: Adadelta, made anew each phase; supervised contrastive loss at temperature 0.1 on new pictures and "
     "as many replayed activations, in equal numbers of the last episode's classes; 25 activations a class at 8 bits; density 0.4, the first layer whole; inputs are never free, so that the first layer is not "
     "rewired; before each phase the fewest units that carry a share of each layer's mean activity, older units counted, are selected, then used units lose their connections from free ones and "
     "as many grow onto free units at random with weight 0; free penultimate units are silent; an episode's units keep learning through the next and then freeze, biases too; at an episode's end vectors of its "
-    "pictures are stored with the units of age 2 or more, and those of the replayed classes anew, out of their activations, with the units of age 3 or more; free units are drawn anew. "
+    "pictures are stored with the units of age 2 or more, and those of the replayed classes anew, out of their activations, with the units of age 3 or more; free units are drawn anew; classes come in the order of their labels. "
     "Differs: the share falls by its cosine to the floor, 0.9, in the last phase (there within the first 7 of 10 phases); free units get He's law of all their inputs (there of the number of free units), before activations "
     "are stored (there after); means are over all of an episode's pictures (there the first 1,024); a tie of votes goes to the nearest vector (there to the smaller label); three hidden layers, with activations of the first replayed. "
     "Fewer vectors and k = 3 were chosen for the assay before the mechanism was tried with them: with 25 vectors and k = 5 nothing that learns in episodes came up to the same readout on pixels, whose accuracy hardly leaves "
@@ -165,13 +163,16 @@ study = Study(
     "than the untrained net, which is its own floor, and pixels are shown and contrasted. "
     "static (the control): the same net, selection, masks, replay and vectors; no connection is swapped, no unit freezes or is drawn anew. A control without selection, all units seen for all classes, was weaker in pilots and left out. "
     "random: never trained, with as many vectors a class as fit in the bytes of the others' vectors, masks and activations (6). rewired: selection and rewiring without freezing. no_replay: units freeze after their own episode. "
-    "lower_frozen: no ages, the first layer learns in the first episode only, so that activations stay fresh; all: the same with 25 activations of all classes kept, all_equal with as many of all as fit in the room of two classes. "
-    "images_equal: pictures of all classes in that room, the whole net learns. Vectors of all replayed classes are stored anew at each episode's end. joint: all classes at once at rate 0.3, not tuned, as many steps of 256 pictures. "
+    "lower_frozen: no ages, the first layer learns in the first episode only, so that activations stay fresh; all: the same with 25 activations of all classes kept. "
+    "images_equal: pictures of all classes, as many as fit in the room of two classes' activations, the whole net learns. Vectors of all replayed classes are stored anew at each episode's end. joint: all classes at once at rate 0.3, not tuned, as many steps of 256 pictures. "
     "pixels: the readout on pictures. thawed (lesion): no unit is frozen in the last episode. Bytes count four a number of a vector, a bit a unit of a mask, one a number of an activation and 8 a class for its range. "
     "Pilots, accuracy on 3,000 test pictures. Seed 1200, 25 vectors, k = 5, the first layer as sparse as the others: pixels 0.847, the untrained net 0.762; at rate 1, 0.1, 0.03, 0.01, 0.003: sharp 0.601, 0.723, 0.772, 0.780, 0.749, the control 0.233, 0.294, 0.612, 0.794, 0.790, the control without "
     "selection 0.251, 0.289, 0.579, 0.775, 0.788; sharp with floor 0.7 0.548 at rate 1. So with 25 vectors the mechanism lost to its control at the best rate of each. 10 vectors, k = 5: pixels 0.744, untrained 0.648, control at 0.01 0.730, joint at 0.01 0.836; 5 and k = 3: 0.646, 0.576, 0.654, 0.817, control at 0.03 0.604. "
     "Seed 1200, this design (5 vectors, k = 3, first layer whole), at 0.003, 0.01, 0.03, 0.1: sharp -, 0.636, 0.699, 0.706 (floor 0.7: 0.624 at 0.03), the control 0.597, 0.644, 0.577, 0.352; untrained 0.579, pixels 0.646, joint 0.940 at 0.3; at 0.03 lower_frozen 0.621, all 0.795, thawed 0.550, rewired 0.590. "
-    "There sharp swapped 0.079 of the connections of the upper layers an episode, 0.82 of all stood still in the last, and 0.033 of units were free.",
+    "There sharp swapped 0.079 of the connections of the upper layers an episode, 0.82 of all stood still in the last, and 0.033 of units were free. Seed 1201: sharp at 0.03 0.627 (thawed 0.607), the control at 0.01 0.717, lower_frozen 0.696, images_equal 0.743, pixels 0.713. "
+    "Those had one net a seed, classes in an order drawn by the seed, batches of 128 and two epochs a phase. Batches of 64 and one epoch, as many steps, gave sharp 0.689 and 0.630, as good at half the cost. Differences varied by 0.1 between seeds, beyond what 30 seeds tell from 0.02; the authors' order of classes, "
+    "that of labels, and two nets a seed were taken for that. That order, one net, seeds 1203 to 1205: sharp at 0.03 0.671, 0.691, 0.669, the control at 0.01 0.725, 0.663, 0.687. Two nets, drawn orders: the control at 0.01 0.688 and 0.697, thawed at 0.01 0.597 and 0.641, all at 0.03 0.775, joint at 0.03 0.880. "
+    "Three times as many steps, widths of 200, drawn orders, net 0 of seeds 1200 and 1201: sharp at 0.03 0.634 and 0.718, the control at 0.01 0.576 and 0.470, at 0.003 0.638 and 0.616; the length of training was not changed after that look.",
 )
 
 
@@ -449,9 +450,8 @@ COLOURS = {
     "no_replay": "#7a6fb0",
     "static": "#4f7cac",
     "lower_frozen": "#8fb0d0",
-    "all_equal": "#5b8c5a",
     "images_equal": "#e09f3e",
-    "all": "#a3c293",
+    "all": "#5b8c5a",
     "random": "#333333",
     "pixels": "#b08968",
     "joint": "#666666",
