@@ -100,13 +100,13 @@ study = Study(
     lesion=Lesion("thawed"),
     off=Off("off", equals="static"),
     tune=Tune(
-        space={"rate": Grid((0.003, 0.01, 0.03, 0.1, 0.3))},
+        space={"rate": Grid((0.001, 0.003, 0.01, 0.03, 0.1, 0.3))},
         on="validation_accuracy",
         arms=("sharp", "static", "lower_frozen"),
         follow={"rewired": "sharp", "no_replay": "sharp", "thawed": "sharp", "off": "static", "images_equal": "static"}
         | {"all": "lower_frozen", "random": "static"},
         why="random is never trained, so that it has no rate.",
-        seeds=(1000, 1001, 1002),
+        seeds=(1000, 1001),
         spread=tuple(range(1100, 1108)),
     ),
     budgets={
@@ -145,10 +145,10 @@ study = Study(
             "order": "fixed",
             "nets": 2,
         }
-        | {"widths": (300, 300, 300), "phases": 6, "epochs": 1, "batch": 64, "test_items": 3000},
+        | {"widths": (300, 300, 300), "phases": 6, "epochs": 2, "batch": 64, "test_items": 3000},
     },
     data={"smoke": ("digits",), "glance": ("digits",), "desk": ("mnist",)},
-    distance="MNIST at 14 x 14 with 400 pictures a class, a multilayer perceptron 196-300-300-300 whose first layer is whole, 6 phases of 1 epoch in batches of 64 and 5 stored vectors a class, "
+    distance="MNIST at 14 x 14 with 400 pictures a class, a multilayer perceptron 196-300-300-300 whose first layer is whole, 6 phases of 2 epochs in batches of 64 (144 updates an episode, the authors' about 1,400) and 5 stored vectors a class, "
     "where the authors' run on Split-MNIST has 28 x 28, 6,000 pictures a class, two convolutions and two layers of 500, 10 phases of 3 epochs in batches of 256 and 25 vectors; EMNIST, Fashion-MNIST, "
     "CIFAR, TinyImageNet, convolutions learned beforehand and blurred episodes are left out.",
     notes="The authors' code was read; settings are those of its Split-MNIST run unless said. As there: Adadelta, made anew each phase; supervised contrastive loss at temperature 0.1 on new pictures and "
@@ -172,7 +172,7 @@ study = Study(
     "There sharp swapped 0.079 of the connections of the upper layers an episode, 0.82 of all stood still in the last, and 0.033 of units were free. Seed 1201: sharp at 0.03 0.627 (thawed 0.607), the control at 0.01 0.717, lower_frozen 0.696, images_equal 0.743, pixels 0.713. "
     "Those had one net a seed, classes in an order drawn by the seed, batches of 128 and two epochs a phase. Batches of 64 and one epoch, as many steps, gave sharp 0.689 and 0.630, as good at half the cost. Differences varied by 0.1 between seeds, beyond what 30 seeds tell from 0.02; the authors' order of classes, "
     "that of labels, and two nets a seed were taken for that. That order, one net, seeds 1203 to 1205: sharp at 0.03 0.671, 0.691, 0.669, the control at 0.01 0.725, 0.663, 0.687; seed 1206: sharp 0.688, untrained 0.625. Two nets, drawn orders: the control at 0.01 0.688 and 0.697, thawed at 0.01 0.597 and 0.641, all at 0.03 0.775, joint at 0.03 0.880. "
-    "Three times as many steps, widths of 200, drawn orders, net 0 of seeds 1200 and 1201: sharp at 0.03 0.634 and 0.718, the control at 0.01 0.576 and 0.470, at 0.003 0.638 and 0.616, sharp at 0.1 0.730 and 0.535; the length of training was not changed after that look.",
+    "Three times as many steps, widths of 200, drawn orders, net 0 of seeds 1200 and 1201: sharp at 0.03 0.634 and 0.718, the control at 0.01 0.576 and 0.470, at 0.003 0.638 and 0.616, sharp at 0.1 0.730 and 0.535. After that look, and before any tuning, an epoch a phase became two, as the briefing had it: in 72 updates at its best rate the control hardly learned and hardly forgot, a tenth of the authors' training is nearer to it than a twentieth, and at 216 updates, as just said, the mechanism was ahead. The grid of rates was extended downwards with it.",
 )
 
 
