@@ -116,7 +116,7 @@ PAIRS = ((7.0, 14.0), (15.0, 7.0), (15.0, 14.0), (10.0, 10.0))
 """Force in newtons and gravity in metres a second squared; the last is held out, with either sign of the force."""
 LEARNED, HELD_OUT = (0, 1, 2, 4, 5, 6), (3, 7)
 WORLDS = tuple(CartPoleSwingUp(gravity=gravity, force=sign * force, length=1.0, dt=0.02) for sign in (1, -1) for force, gravity in PAIRS)
-FALLEN, PAUSE = 0.5, 40
+FALLEN, PAUSE = 0.5, 16
 """Tilt in radians at which a pole has fallen, and moments until it is set up again."""
 KICK, KICKS = 0.8, 1 / 25
 """Radians a second by which a kick turns the pole, and the chance of one at a moment."""
@@ -216,7 +216,7 @@ def log(budget: Settings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
     The controller is the regulator of learned dynamics drawn anew, with either sign as often, so that actions alone do not tell the sign; it changes with a chance of ``SWITCH`` a moment. Noise of a standard deviation of ``SHAKE`` is added to its actions.
     """
-    carts = Carts(LEARNED, budget.episodes, budget.moments, generator, pause=8)
+    carts = Carts(LEARNED, budget.episodes, budget.moments, generator)
     seen, wanted, feedback = [], [], torch.zeros(*carts.shape, 4)
     for moment in range(budget.moments):
         other = gains()[list(LEARNED)][torch.randint(len(LEARNED), carts.shape, generator=generator)]

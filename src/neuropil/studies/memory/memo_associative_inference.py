@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
+from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
 from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
 from neuropil.data import Inferences, PairedInference
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIXED = {"hops": 3, "rate": 0.01, "taught": 0.5}
-ADAPTIVE = {**FIXED, "hops": 4, "halting": True, "hop_cost": 0.1}
+ADAPTIVE = {**FIXED, "halting": True, "hop_cost": 0.1}
 SEEN = ("parameters", "data")
 
 study = Study(
@@ -56,18 +56,18 @@ study = Study(
     },
     primary=Contrast("adaptive", "fixed", on="far", delta=0.03, match=SEEN),
     secondary=(
-        Contrast("adaptive", "matched", on="far", delta=0.03, match=SEEN),
+        Contrast("adaptive", "matched", on="far", delta=0.03, match=(*SEEN, Match("mean_hops", within=0.25))),
         Contrast("adaptive", "fixed", on="mean_hops", delta=0.5, match=SEEN),
         Contrast("adaptive", "fixed", on="direct", delta=0.02, match=SEEN),
         Contrast("adaptive", "summed", on="far", delta=0.03, match="data"),
     ),
     dose=(Dose("hops_slope", at_least=0.3), Dose("hops_spread", at_least=0.5)),
     gate=Gate(
-        "attention that is supervised throughout shows that far questions can be learned, one hop cannot answer them, and direct ones are learned",
+        "attention that is supervised throughout shows that far questions can be learned, one hop cannot answer them, direct ones are learned, and the control leaves room for the difference that is asked for",
         "supervised.far >= 0.9",
         "one_hop.far <= 0.65",
         "fixed.direct >= 0.95",
-        "fixed.far >= 0.7",
+        "0.7 <= fixed.far <= 0.97",
     ),
     lesion=Lesion("permuted", at_least=0.05),
     off=Off("off", equals="fixed"),
@@ -80,20 +80,20 @@ study = Study(
         spread=tuple(range(1100, 1108)),
     ),
     budgets={
-        "smoke": {"chains": 2, "code": 8, "noise": 0.4, "width": 8, "steps": 5, "batch": 16, "tested": 60, "test_items": 20},
-        "glance": {"chains": 4, "code": 16, "noise": 0.4, "width": 32, "steps": 500, "batch": 64, "tested": 3000, "test_items": 1000},
-        "desk": {"chains": 4, "code": 16, "noise": 0.4, "width": 32, "steps": 1000, "batch": 64, "tested": 6000, "test_items": 2000},
+        "smoke": {"chains": 2, "code": 8, "noise": 0.25, "width": 8, "steps": 5, "batch": 16, "tested": 60, "test_items": 20},
+        "glance": {"chains": 4, "code": 16, "noise": 0.25, "width": 32, "steps": 500, "batch": 64, "tested": 3000, "test_items": 1000},
+        "desk": {"chains": 4, "code": 16, "noise": 0.25, "width": 32, "steps": 1000, "batch": 64, "tested": 6000, "test_items": 2000},
     },
     data={},
     distance="Noisy orthogonal codes of 16 numbers instead of embedded photographs, four chains of four in place of sixteen, cues that are ends of chains, stored pairs in random order, two heads of 32 instead of more and wider ones, and 1,000 steps; attention is taught, in all arms alike, for the first half of them, since nothing beyond direct questions was learned without; "
     "the first query is of the cue alone and options are compared with the last one, so that halting, beside the paper's attention and hop, observes how sure the answer would be. Only this one of the paper's three tasks, and neither end-to-end memory networks nor differentiable neural computers.",
     notes="The authors' repository has the task's data and no network: chains of three or four, sixteen of them, all pairs of a chain asked; equations are the paper's. A desk review made halting primary, since a linear key of items side by side is a sum with an embedding a place: with pairs in random order no place means anything, and summed (its own arm) may well do as much. The briefing's control is the best fixed number of hops, 1 to 6, each trained as such, and may take more hops than the mechanism does on average; matched takes two, the mean of one, two and three. "
     "The grid's ends are closed: fewer than one hop is none, and six is what the briefing asks; adaptive takes its largest number of hops from the same grid. What a fixed net does on nearer questions after it has passed the answer, it learns: its answer must still hold after its last hop. Attention is taught by its cross-entropy, mean over heads, on the pairs that lead from the cue to the match, hop by hop, none after the match, and then by answers alone; supervised is taught throughout. While it is taught, hops are drawn by a halting that has not learned (about a quarter at each hop) and nothing is learned of halting; the hop that was drawn is answered. "
-    "hop_cost 0.1 a hop, and halting's chance stays between 0.05 and 0.95 while hops are drawn. At test a net halts where that is likelier than going on. permuted (lesion): the trained net's halting times, dealt out to other questions of the test; off: chances of halting are 0, so that all questions are answered after the last hop, and it equals fixed. one_hop has a hop to show that far questions need more. "
+    "hop_cost 0.1 a hop, an entropy of weight 0.05, as in the actor-critic that the paper learns by, and a chance of halting between 0.05 and 0.95 while hops are drawn. At test a net halts where that is likelier than going on. permuted (lesion): the trained net's halting times, dealt out to other questions of the test; off: chances of halting are 0, so that all questions are answered after the last hop, and it equals fixed. one_hop has a hop to show that far questions need more. "
     "Pilots, before this form: seeds 1200 to 1203, six chains, normal codes of 24 numbers, three hops, rate 0.005 to 0.01, 300 to 600 steps: taught throughout 0.59 to 0.80 far and 0.86 to 0.98 direct; not taught 0.92 direct and 0.49 to 0.51 two and three pairs away; not taught, with the answer's loss at every hop too, 0.5 everywhere. This net (heads of 48) there, seeds 1200 to 1202, 900 steps, taught for 0.4 of them: fixed 0.70 to 0.72 far, 0.92 to 0.94 direct, on_path 0.63; adaptive, whose halting learned from the first step at hop_cost 0.05, always halted after the first hop in two seeds (far 0.5), and in the third had hops 1.09, 1.81, 1.83 by distance. "
-    "Five chains, codes of 20, seeds 1200 and 1201: supervised 0.79 far: codes that are like each other set the limit, so that they are orthogonal since. Orthogonal without noise, seeds 1200 and 1201, 1,000 steps: fixed 1.00 at all distances, adaptive 1.00 too, always after three of four hops (hop_cost 0.03, no floor under chances): so noise, for a control below the ceiling, and the floor and the larger cost.",
+    "Five chains, codes of 20, seeds 1200 and 1201: supervised 0.79 far: codes that are like each other set the limit, so that they are orthogonal since. Orthogonal without noise, seeds 1200 and 1201, 1,000 steps: fixed 1.00 at all distances, adaptive 1.00 too, always after three of four hops (hop_cost 0.03, no floor under chances): so noise, for a control below the ceiling, and the floor and the larger cost. Noise 0.4, seeds 1202 and 1203: fixed 0.68 and 0.70 far, adaptive (four hops at most) 0.49 and 0.50, after 1.1 and 1 hops. Noise 0.2, seeds 1204 and 1205: fixed 0.986 twice, adaptive (four) 0.961 and 0.971 after 2.35 and 1.99 hops (slope 0.47 and 0.98, spread 0.48 and 0.82; hop_cost 0.05: 0.974 twice, 2.62 hops, slope 0.50). Noise 0.25, chosen by fixed, seeds 1206 and 1207: fixed 0.957 and 0.952 far, 0.996 and 0.995 direct, supervised 0.975 and 0.972; adaptive (three hops at most), no entropy: 0.955 after three hops always, and 0.931 after 1.98 (permuted 0.647): so the entropy, as set here and not varied. With it, seeds 1206 to 1209: 0.941, 0.951, 0.951, 0.946 far after 1.997 to 2.004 hops, slope 0.965 to 0.976, spread 0.82, permuted 0.64 to 0.67. Halting was so changed in pilots three times, until it depended on the distance, while its control was not; no change was made for a difference from the control, which was never in its favour. PILOT8",
 )
-LENGTH, HEADS = 4, 2
+LENGTH, HEADS, ENTROPY = 4, 2, 0.05
 
 
 class Learnt(NamedTuple):
@@ -150,7 +150,7 @@ def loss_of(arm: Settings) -> Callable[[Hops, Tensor], Tensor]:
         at = halts(hops.halting.log_stop, chances)
         answered = hops.scores.gather(1, at.view(-1, 1, 1).expand(-1, 1, 2)).squeeze(1)
         reward = (answered.detach().argmax(1) == label).to(answered)
-        policy = halting_loss(hops.halting, at, reward, hop_cost=cost)
+        policy = halting_loss(hops.halting, at, reward, hop_cost=cost, entropy_weight=ENTROPY)
         total: Tensor = cross_entropy(answered, label) + taught * lesson + strength * (1 - taught) * policy
         return total
 
