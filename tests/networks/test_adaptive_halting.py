@@ -74,10 +74,13 @@ def test_the_mean_gradient_over_draws_is_that_of_the_expected_reward():
     assert_close(mean, exact)
 
 
-def test_hop_cost_and_value_weight_count():
+def test_what_hops_cost_what_is_expected_and_entropy_count():
     told, at, reward = halting()(SEEN), torch.tensor([0, 1, 2, 3, 3]), torch.ones(5, dtype=torch.float64)
     plain = halting_loss(told, at, reward, hop_cost=0.0, value_weight=0.0)
     assert_close(halting_loss(told, at, reward, hop_cost=1.0, value_weight=0.0) - plain, expected_hops(told).mean())
+    chances = torch.distributions.Bernoulli(told.log_stop[:, :3].exp())
+    entropy = (chances.entropy() * (torch.arange(3) <= at.unsqueeze(1))).sum(1).mean()
+    assert_close(plain - halting_loss(told, at, reward, hop_cost=0.0, value_weight=0.0, entropy_weight=1.0), entropy)
     gaps = (1 - told.value).square()
     expected = sum(gaps[k, : at[k] + 1].sum() for k in range(5)) / 5
     assert_close(halting_loss(told, at, reward, hop_cost=0.0, value_weight=1.0) - plain, expected)

@@ -91,10 +91,12 @@ def expected_hops(halting: Halting) -> Tensor:
     return 1 + halting.log_go[..., :-1].cumsum(-1).exp().sum(-1)
 
 
-def halting_loss(halting: Halting, at: Tensor, reward: Tensor, *, hop_cost: float = 0.05, value_weight: float = 0.5) -> Tensor:
-    """Give the loss of halting at hop ``at`` [...], from 0, for a ``reward`` [...]: ``-sum_t log p(a_t) (R - value_t) + value_weight sum_t (R - value_t)^2 + hop_cost E[hops]``, t up to ``at``, a mean over items.
+def halting_loss(
+    halting: Halting, at: Tensor, reward: Tensor, *, hop_cost: float = 0.05, value_weight: float = 0.5, entropy_weight: float = 0.0
+) -> Tensor:
+    """Give the loss of halting at hop ``at`` [...], from 0, for a ``reward`` [...]: ``-sum_t log p(a_t) (R - value_t) + value_weight sum_t (R - value_t)^2 + hop_cost E[hops] - entropy_weight sum_t H(a_t)``, t up to ``at``, a mean over items.
 
-    ``a_t``: to go on before ``at``, to halt there; the last hop, at which nothing is chosen, has no first term. ``R - value_t`` is no path for the gradient of the first term (REINFORCE with a baseline, williams1992). The last term is the expected number of hops itself, whose gradient is exact. Source: banino2020.
+    ``a_t``: to go on before ``at``, to halt there; the last hop, at which nothing is chosen, has neither the first term nor an entropy. ``R - value_t`` is no path for the gradient of the first term (REINFORCE with a baseline, williams1992). The last term is the expected number of hops itself, whose gradient is exact. An entropy keeps chances from becoming 0 or 1 before a better time to halt was found (mnih2016). Source: banino2020.
     """
     steps = torch.arange(halting.value.shape[-1], device=at.device)
     reached = (steps <= at.unsqueeze(-1)).to(reward)
@@ -102,7 +104,9 @@ def halting_loss(halting: Halting, at: Tensor, reward: Tensor, *, hop_cost: floa
     chosen = torch.where(steps == at.unsqueeze(-1), halting.log_stop, halting.log_go)
     free = reached * (steps < steps[-1]).to(reward)
     policy = -(free * chosen * gap.detach()).sum(-1)
-    return (policy + value_weight * (reached * gap.square()).sum(-1) + hop_cost * expected_hops(halting)).mean()
+    entropy = -(free * (halting.log_stop.exp() * halting.log_stop + halting.log_go.exp() * halting.log_go)).sum(-1)
+    value = (reached * gap.square()).sum(-1)
+    return (policy + value_weight * value + hop_cost * expected_hops(halting) - entropy_weight * entropy).mean()
 
 
 def bhattacharyya(w: Tensor, before: Tensor) -> Tensor:
