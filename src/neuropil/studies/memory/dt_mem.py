@@ -40,6 +40,7 @@ study = Study(
         "cache": CACHE,
         "single": {**CACHE, "window": 1},
         "told": {**CACHE, "told": True},
+        "long": {**CACHE, "window": 96},
         "reset": {**SLOTS, "carried": False},
         "off": {**CACHE, "slots": 8, "strength": 0.0},
     },
@@ -118,12 +119,16 @@ LEARNED, HELD_OUT = (0, 1, 2, 4, 5, 6), (3, 7)
 WORLDS = tuple(CartPoleSwingUp(gravity=gravity, force=sign * force, length=1.0, dt=0.02) for sign in (1, -1) for force, gravity in PAIRS)
 FALLEN, PAUSE = 0.5, 16
 """Tilt in radians at which a pole has fallen, and moments until it is set up again."""
+TRIAL = 20
+"""Moments after which all poles are laid down, for ``PAUSE``, and set up again."""
 KICK, KICKS = 0.8, 1 / 25
 """Radians a second by which a kick turns the pole, and the chance of one at a moment."""
 NOISE = (0.01, 0.004)
 """Standard deviation of the sensors of place, metres, and of tilt, radians."""
-SEEN = 9
+SEEN = 11
 """Numbers that are seen at a moment."""
+SHOWN = 4
+"""First moments of an episode at which its dynamics are shown."""
 SWITCH, SHAKE = 0.1, 0.2
 """Chance that the controller of a log changes at a moment, and standard deviation of the noise on its actions."""
 
@@ -153,8 +158,9 @@ class Carts:
     alike whatever is done, so that policies meet the same kicks and noise.
     """
 
-    def __init__(self, dynamics: tuple[int, ...], episodes: int, moments: int, generator: torch.Generator, pause: int = PAUSE) -> None:
-        self.dynamics, self.moments, self.shape, self.generator, self.pause = dynamics, moments, (len(dynamics), episodes), generator, pause
+    def __init__(self, dynamics: tuple[int, ...], episodes: int, moments: int, generator: torch.Generator, shown: int = SHOWN) -> None:
+        self.dynamics, self.moments, self.shape, self.generator = dynamics, moments, (len(dynamics), episodes), generator
+        self.shown, self.time = shown, 0
         self.state = self.upright()
         nothing = torch.zeros(self.shape)
         self.lying, self.earned, self.done = nothing, nothing, nothing
@@ -172,7 +178,7 @@ class Carts:
         return CartPoleState(0.2 * x, 0.2 * x_dot, 0.1 * theta, 0.2 * theta_dot)
 
     def see(self) -> Tensor:
-        """What is promised (1 a moment, less what was earned), place and tilt through noisy sensors, how fast they change and how that changes, by differences of what was seen (0 where there are none), the action before and whether the pole lies, [dynamics, episodes, SEEN]."""
+        """What is promised (1 a moment, less what was earned), place and tilt through noisy sensors, how fast they change and how that changes, by differences of what was seen (0 where there are none), the action before, whether the pole lies, and force and gravity while they are shown (0 after), [dynamics, episodes, SEEN]."""
         x, theta = (
             one + size * noise
             for one, size, noise in zip(
@@ -188,8 +194,9 @@ class Carts:
             change = 0 * here[2:]
         self.before, self.stood = here, (self.stood + 1) * self.up
         promised = 1 - 2 * self.earned / self.moments
-        told = (promised, x, 5 * theta, *(0.7 * here[2:]), *change, self.done, self.lying.sign())
-        return torch.stack(told, -1)
+        shown = telling(self.dynamics).T.unsqueeze(-1).expand(2, *self.shape) * (self.shown > 0)
+        self.shown -= 1
+        return torch.stack((promised, x, 5 * theta, *(0.7 * here[2:]), *change, self.done, self.lying.sign(), *shown), -1)
 
     def expert(self, feedback: Tensor | None = None) -> Tensor:
         """What a regulator does that sees the true state and is told the dynamics, or one of other ``feedback`` [dynamics, episodes, 4]; from -1 to 1."""
@@ -203,20 +210,22 @@ class Carts:
         moved = CartPoleState(*(torch.stack(parts) for parts in zip(*each, strict=True)))
         kick = KICK * (uniform[0] < KICKS).float() * (uniform[1] - 0.5).sign()
         moved = moved._replace(theta_dot=moved.theta_dot + kick)
-        fell = up & ((moved.theta.abs() > FALLEN) | (moved.x.abs() > WORLDS[0].track))
-        self.lying = torch.where(fell, torch.full_like(self.lying, self.pause), (self.lying - 1).clamp(min=0))
+        self.time += 1
+        over = torch.tensor(self.time % (TRIAL + PAUSE) == TRIAL)
+        fell = over | up & ((moved.theta.abs() > FALLEN) | (moved.x.abs() > WORLDS[0].track))
+        self.lying = torch.where(fell, torch.full_like(self.lying, PAUSE), (self.lying - 1).clamp(min=0))
         set_up, lies, fresh = self.up & ~up, ~self.up, self.upright()
         self.state = CartPoleState(*(torch.where(set_up, new, one.masked_fill(lies, 0.0)) for new, one in zip(fresh, moved, strict=True)))
         self.done = action.masked_fill(~up, 0.0)
         self.earned = self.earned + self.up.float()
 
 
-def log(budget: Settings, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def log(budget: Settings, generator: torch.Generator, shown: int = SHOWN) -> tuple[Tensor, Tensor]:
     """Log episodes of the learned dynamics under mixed control: seen [episodes, moments, SEEN], and what the expert told the dynamics would do there beside whether it counts, [episodes, moments, 2].
 
     The controller is the regulator of learned dynamics drawn anew, with either sign as often, so that actions alone do not tell the sign; it changes with a chance of ``SWITCH`` a moment. Noise of a standard deviation of ``SHAKE`` is added to its actions.
     """
-    carts = Carts(LEARNED, budget.episodes, budget.moments, generator)
+    carts = Carts(LEARNED, budget.episodes, budget.moments, generator, shown)
     seen, wanted, feedback = [], [], torch.zeros(*carts.shape, 4)
     for moment in range(budget.moments):
         other = gains()[list(LEARNED)][torch.randint(len(LEARNED), carts.shape, generator=generator)]
@@ -233,13 +242,17 @@ def telling(dynamics: tuple[int, ...]) -> Tensor:
     return torch.tensor([(WORLDS[k].force / 10, WORLDS[k].gravity / 10 - 1) for k in dynamics])
 
 
+def shown(arm: Settings, budget: Settings) -> int:
+    """At how many moments an arm is shown the dynamics."""
+    moments: int = budget.moments if arm.get("told") else SHOWN
+    return moments
+
+
 def network(arm: Settings, budget: Settings, seed: Seed) -> DecisionTransformer:
     """Make the network of an arm."""
     given = {name: arm[name] for name in ("slots", "strength", "window") if name in arm}
     hidden = max(1, round(arm.hidden * budget.width / 32))
-    return DecisionTransformer(
-        SEEN + 2 * bool(arm.get("told")), 1, width=budget.width, hidden=hidden, generator=seed.torch("init"), **given
-    )
+    return DecisionTransformer(SEEN, 1, width=budget.width, hidden=hidden, generator=seed.torch("init"), **given)
 
 
 def error(y: Tensor, target: Tensor) -> Tensor:
@@ -251,10 +264,7 @@ def error(y: Tensor, target: Tensor) -> Tensor:
 @study.trials(batch=10)
 def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
     """Train a network a seed, all side by side, on episodes from its own log, and let each control carts."""
-    logs, batches = [log(budget, seed.torch("data")) for seed in seeds], [seed.torch("batches") for seed in seeds]
-    if arm.get("told"):
-        told = telling(LEARNED).repeat_interleave(budget.episodes, 0).unsqueeze(1).expand(-1, budget.moments, -1)
-        logs = [(torch.cat((seen, told), -1), wanted) for seen, wanted in logs]
+    logs, batches = [log(budget, seed.torch("data"), shown(arm, budget)) for seed in seeds], [seed.torch("batches") for seed in seeds]
     nets = Replicas([network(arm, budget, seed) for seed in seeds])
 
     def draw(step: int) -> tuple[Tensor, Tensor]:
@@ -292,12 +302,10 @@ def measure(arm: Settings, budget: Settings, net: DecisionTransformer, seed: See
 
     def controlled(carts: Carts) -> Callable[[], Tensor]:
         s = net.initial(*carts.shape)
-        told = telling(carts.dynamics).unsqueeze(1).expand(*carts.shape, 2)
 
         def act() -> Tensor:
             nonlocal s
-            seen = carts.see()
-            y, s = net.step(torch.cat((seen, told), -1) if arm.get("told") else seen, s, arm.get("carried", True))
+            y, s = net.step(carts.see(), s, arm.get("carried", True))
             return y[..., 0]
 
         return act
@@ -310,8 +318,11 @@ def measure(arm: Settings, budget: Settings, net: DecisionTransformer, seed: See
 
     outcome: dict[str, Any] = {}
     for name, dynamics, episodes in (("held_out", HELD_OUT, budget.tested), ("learned", LEARNED, budget.tested // 2)):
-        shares = [share_up(policy, dynamics, episodes, budget.moments, seed.torch(name)) for policy in (controlled, expert, at_random)]
-        mine, best, least = (float(share.mean()) for share in shares)
+        shares = [
+            share_up(policy, Carts(dynamics, episodes, budget.moments, seed.torch(name), shown(arm, budget)))
+            for policy in (controlled, expert, at_random)
+        ]
+        mine, best, least = (float(share[in_trials(budget.moments)].mean()) for share in shares)
         outcome[name] = (mine - least) / (best - least)
         if name == "held_out":
             outcome |= {
@@ -322,13 +333,15 @@ def measure(arm: Settings, budget: Settings, net: DecisionTransformer, seed: See
     return outcome
 
 
-def share_up(
-    policy: Callable[[Carts], Callable[[], Tensor]], dynamics: tuple[int, ...], episodes: int, moments: int, generator: torch.Generator
-) -> Tensor:
+def in_trials(moments: int) -> Tensor:
+    """Which moments, counted by the steps taken, lie within a trial, bool [moments]: at the others every pole is laid down."""
+    return torch.arange(1, moments + 1) % (TRIAL + PAUSE) < TRIAL
+
+
+def share_up(policy: Callable[[Carts], Callable[[], Tensor]], carts: Carts) -> Tensor:
     """Let a policy control carts through an episode; give the share of poles up after each moment, [moments]."""
-    carts = Carts(dynamics, episodes, moments, generator)
     act, shares = policy(carts), []
-    for _ in range(moments):
+    for _ in range(carts.moments):
         carts.step(act())
         shares.append(carts.up.float().mean())
     return torch.stack(shares)
