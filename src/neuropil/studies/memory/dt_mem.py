@@ -95,7 +95,7 @@ study = Study(
     budgets={
         "smoke": {"width": 8, "moments": 24, "episodes": 2, "steps": 3, "batch": 4, "tested": 2},
         "glance": {"width": 32, "moments": 96, "episodes": 60, "steps": 200, "batch": 16, "tested": 16},
-        "desk": {"width": 32, "moments": 96, "episodes": 128, "steps": 600, "batch": 8, "tested": 64},
+        "desk": {"width": 32, "moments": 128, "episodes": 96, "steps": 600, "batch": 8, "tested": 64},
     },
     data={"smoke": (), "glance": (), "desk": ()},
     distance="A cart-pole of eight hidden dynamics for Atari games and Meta-World; 32 units, two blocks and some 5,000 episodes for 20 million parameters; one token a moment; the actions learned are those of an expert told the dynamics at what mixed controllers logged, where the paper learns the logged actions; "
@@ -119,7 +119,7 @@ LEARNED, HELD_OUT = (0, 1, 2, 4, 5, 6), (3, 7)
 WORLDS = tuple(CartPoleSwingUp(gravity=gravity, force=sign * force, length=1.0, dt=0.02) for sign in (1, -1) for force, gravity in PAIRS)
 FALLEN, PAUSE = 0.5, 16
 """Tilt in radians at which a pole has fallen, and moments until it is set up again."""
-TRIAL = 20
+TRIAL = 32
 """Moments after which all poles are laid down, for ``PAUSE``, and set up again."""
 KICK, KICKS = 0.8, 1 / 25
 """Radians a second by which a kick turns the pole, and the chance of one at a moment."""
@@ -175,7 +175,7 @@ class Carts:
     def upright(self) -> CartPoleState:
         """Draw states about the upright pole in the middle."""
         x, x_dot, theta, theta_dot = torch.randn(4, *self.shape, generator=self.generator)
-        return CartPoleState(0.2 * x, 0.2 * x_dot, 0.1 * theta, 0.2 * theta_dot)
+        return CartPoleState(0.2 * x, 0.2 * x_dot, 0.1 * theta, 0.6 * theta_dot)
 
     def see(self) -> Tensor:
         """What is promised (1 a moment, less what was earned), place and tilt through noisy sensors, how fast they change and how that changes, by differences of what was seen (0 where there are none), the action before, whether the pole lies, and force and gravity while they are shown (0 after), [dynamics, episodes, SEEN]."""
