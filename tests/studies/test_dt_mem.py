@@ -86,7 +86,7 @@ def test_the_expert_holds_all_poles_up_and_the_wrong_sign_none():
     for sign, share in ((1, 1.0), (-1, 0.0)):
         some = carts(tuple(range(8)), 5, 60)
         low = torch.ones(some.shape)
-        for _ in range(40):
+        for _ in range(dt.TRIAL - 1):
             some.step(sign * some.expert())
             low = torch.minimum(low, some.up.float())
         assert float(low.mean()) == pytest.approx(share, abs=0.15)
@@ -102,9 +102,21 @@ def test_a_fallen_pole_lies_for_its_pause_and_is_set_up_again():
         if not ups[-1]:
             assert not some.up.any()
             assert (some.state.theta == 0).all()
-            assert (some.see()[..., -1] == 1).all()
+            assert (some.see()[..., 8] == 1).all()
     assert ups.index(True) == dt.PAUSE
     assert some.state.theta.abs().max() < dt.FALLEN
+
+
+def test_all_poles_are_laid_down_between_trials_and_what_counts_lies_within():
+    some = carts(tuple(range(8)), 5, 80)
+    ups = []
+    for _ in range(80):
+        some.step(some.expert())
+        ups.append(float(some.up.float().mean()))
+    counts = dt.in_trials(80)
+    assert [k for k, up in enumerate(ups) if up == 0] == [k for k in range(80) if not counts[k]]
+    assert min(up for up, one in zip(ups, counts, strict=True) if one) > 0.9
+    assert int((~counts).sum()) == dt.PAUSE + 1  # the last moment begins the next
 
 
 def test_kicks_and_noise_do_not_depend_on_what_is_done():
@@ -137,7 +149,8 @@ def test_logs_hold_the_learned_dynamics_and_what_their_expert_would_do():
     assert seen.shape == (len(dt.LEARNED) * SMOKE.episodes, SMOKE.moments, dt.SEEN)
     assert set(dt.LEARNED) | set(dt.HELD_OUT) == set(range(8))
     assert wanted[..., 0].abs().max() <= 1
-    assert torch.equal(1 - wanted[..., 1], seen[..., -1])
+    assert torch.equal(1 - wanted[..., 1], seen[..., 8])
+    assert torch.equal(seen[0, :, 9:], dt.telling(dt.LEARNED)[0] * (torch.arange(SMOKE.moments) < dt.SHOWN).unsqueeze(1))
 
 
 def test_error_counts_standing_moments_alone():
