@@ -1,6 +1,8 @@
 """Continual learning: one strategy against forgetting a file, the loop they run in, and summaries of the accuracy matrix."""
 
+from neuropil.continual.activation_store import ActivationStore
 from neuropil.continual.agem import AGEM
+from neuropil.continual.attention_noise import attention_noise
 from neuropil.continual.class_balanced_store import ClassBalancedStore
 from neuropil.continual.class_means import NearestMean, StreamingLDA
 from neuropil.continual.dark_experience_replay import DarkExperienceReplay
@@ -15,6 +17,7 @@ from neuropil.continual.hebbian_subspace import HebbianSubspace
 from neuropil.continual.joint import Joint
 from neuropil.continual.learn import Course, as_batch, learn
 from neuropil.continual.lwf import LwF
+from neuropil.continual.masked_neighbours import MaskedNeighbours
 from neuropil.continual.metrics import ContinualMetrics, continual_metrics
 from neuropil.continual.module_sensitivity import ModuleSensitivity, modules_within
 from neuropil.continual.product_quantizer import ProductQuantizer
@@ -22,13 +25,16 @@ from neuropil.continual.recency_rehearsal import RecencyRehearsal, Since, expone
 from neuropil.continual.replay_buffer import ReplayBuffer
 from neuropil.continual.scenario import Boundaries, Scenario
 from neuropil.continual.selective_fine_tuning import fine_tune_modules
+from neuropil.continual.stochastic_copy import StochasticCopy
 from neuropil.continual.strategy import STRATEGIES, Strategy
 from neuropil.continual.synaptic_intelligence import SynapticIntelligence
+from neuropil.continual.unit_ages import UnitAges, leading_units
 
 __all__ = [
     "AGEM",
     "EWC",
     "STRATEGIES",
+    "ActivationStore",
     "Boundaries",
     "ClassBalancedStore",
     "ContinualMetrics",
@@ -42,6 +48,7 @@ __all__ = [
     "HebbianSubspace",
     "Joint",
     "LwF",
+    "MaskedNeighbours",
     "ModuleSensitivity",
     "NearestMean",
     "ProductQuantizer",
@@ -50,15 +57,19 @@ __all__ = [
     "ReplayBuffer",
     "Scenario",
     "Since",
+    "StochasticCopy",
     "Strategy",
     "StreamingLDA",
     "Subspace",
     "SynapticIntelligence",
+    "UnitAges",
     "as_batch",
+    "attention_noise",
     "continual_metrics",
     "exponential_law",
     "feature_mixup",
     "fine_tune_modules",
+    "leading_units",
     "learn",
     "modules_within",
     "power_law",

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from neuropil.data.encoders import delta_decode, delta_encode, latency, latency_encode, rate_encode
     from neuropil.data.fast_mapping import FastMapping, MappingEpisodes, quarter_turns
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
+    from neuropil.data.few_shot_episodes import Episodes, FewShotEpisodes
     from neuropil.data.keyed_recall import KeyedRecall
     from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
     from neuropil.data.paired_digits import Views, pair_by_class, spoken_views, written_views
+    from neuropil.data.paired_inference import Inferences, PairedInference
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
     from neuropil.data.sort_of_clevr import SceneQuestions, SortOfClevr
     from neuropil.data.speech import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
@@ -39,14 +41,18 @@ __all__ = [
     "Data",
     "DataError",
     "DigitSums",
+    "Episodes",
     "FastMapping",
     "FewShotBatch",
+    "FewShotEpisodes",
     "FewShotSequences",
+    "Inferences",
     "KeyedRecall",
     "LabelSwapStream",
     "LagPatterns",
     "MappingEpisodes",
     "MotionMovies",
+    "PairedInference",
     "PermutedStream",
     "Pictures",
     "Recall",
@@ -110,10 +116,12 @@ _WHERE = {
     "drawn_pictures": ("Pictures", "draw_pictures"),
     "encoders": ("delta_decode", "delta_encode", "latency", "latency_encode", "rate_encode"),
     "motion": ("MotionMovies", "cosines", "glimpses", "gradient_events", "space_time_patches", "whiten"),
+    "paired_inference": ("Inferences", "PairedInference"),
     "paired_digits": ("Views", "pair_by_class", "spoken_views", "written_views"),
     "sdr": ("k_winners", "move_active", "sparse_patterns"),
     "fast_mapping": ("FastMapping", "MappingEpisodes", "quarter_turns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
+    "few_shot_episodes": ("Episodes", "FewShotEpisodes"),
     "by_speaker": ("SpeakerFold", "speaker_folds"),
     "sort_of_clevr": ("SceneQuestions", "SortOfClevr"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),

@@ -24,6 +24,8 @@ from neuropil.learning.recursive_least_squares import RecursiveLeastSquares
 from neuropil.learning.relinear import ReLinear
 from neuropil.learning.replicas import Replicas
 from neuropil.learning.ridge import ridge
+from neuropil.learning.supervised_contrastive import supervised_contrastive
+from neuropil.learning.synthetic_gradient import SyntheticGradient, taught
 
 __all__ = [
     "Backprop",
@@ -44,6 +46,7 @@ __all__ = [
     "RecursiveLeastSquares",
     "Replicas",
     "Rule",
+    "SyntheticGradient",
     "activities",
     "adapt",
     "affine_parameters",
@@ -61,4 +64,6 @@ __all__ = [
     "restore",
     "ridge",
     "save_checkpoint",
+    "supervised_contrastive",
+    "taught",
 ]

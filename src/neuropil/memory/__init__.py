@@ -6,6 +6,7 @@ from neuropil.memory.dual_coding import DualCodingMemory, attend_nearest
 from neuropil.memory.fast_weights import FastWeights, RelevanceGate
 from neuropil.memory.hopfield import Hopfield
 from neuropil.memory.index_layer import IndexLayer
+from neuropil.memory.item_separated_memory import ItemSeparatedMemory
 from neuropil.memory.key_value import KeyValueMemory
 from neuropil.memory.multitasking import (
     MultitaskingHebbian,
@@ -39,6 +40,7 @@ __all__ = [
     "FastWeights",
     "Hopfield",
     "IndexLayer",
+    "ItemSeparatedMemory",
     "KeyValueMemory",
     "Memory",
     "MemoryCost",
