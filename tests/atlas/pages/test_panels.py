@@ -1,7 +1,7 @@
 import pytest
 
 from neuropil.atlas import AtlasError, Curve
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, mean_curve, panels
 
 
 def test_panels_are_listed_row_by_row_transparent_and_as_wide_as_asked():
@@ -33,6 +33,28 @@ def test_dots_lie_at_every_seeds_value_in_the_row_of_their_arm_with_a_bar_at_the
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
     with pytest.raises(AtlasError, match=r"'plain' has 0 values"):
         dots(ax, {"plain": []}, {"plain": "#222222"})
+
+
+def test_lines_are_means_over_seeds_in_their_arms_colour_and_label_the_axes():
+    _, (ax,) = panels(1)
+    curves = {
+        "with_memory": [Curve([1, 2], [0.0, 1.0], "task", "share"), Curve([1, 2], [1.0, 2.0], "task", "share")],
+        "plain": [Curve([1, 2], [3.0, 4.0], "task", "share")],
+    }
+    lines(ax, {"with_memory": curves["with_memory"]}, {"with_memory": "red"}, {"with_memory": "memory"}, lw=3)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("task", "share")
+    lines(ax, {"plain": curves["plain"], "with_memory": curves["with_memory"]}, {"plain": "blue", "with_memory": "red"}, marker="o")
+    drawn = [(one.get_color(), one.get_label(), list(one.get_ydata()), one.get_linewidth(), one.get_marker()) for one in ax.get_lines()]
+    assert drawn == [
+        ("red", "memory", [0.5, 1.5], 3, "None"),
+        ("blue", "plain", [3.0, 4.0], 1.6, "o"),
+        ("red", "with memory", [0.5, 1.5], 1.6, "o"),
+    ]
+
+
+def test_a_line_without_a_colour_is_refused_in_a_sentence():
+    with pytest.raises(AtlasError, match="'plain' has none"):
+        lines(panels(1)[1][0], {"plain": [Curve([1], [2], "task", "share")]}, {})
 
 
 def test_mean_curve_averages_seeds_and_refuses_other_grids():

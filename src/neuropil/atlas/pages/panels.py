@@ -1,10 +1,10 @@
-"""What the figures of studies share: transparent panels that read on light and dark pages, dots a seed, and averages of curves."""
+"""What the figures of studies share: transparent panels that read on light and dark pages, dots a seed, a line an arm, and averages of curves."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neuropil.atlas.errors import AtlasError
 from neuropil.atlas.outcome import Curve
@@ -55,6 +55,22 @@ def dots(ax: Axes, values: Mapping[str, Sequence[float]], colours: Mapping[str, 
         ax.vlines(math.fsum(row) / len(row), place - 0.35, place + 0.35, color=colours[arm], lw=2)
     ax.set_yticks(range(len(values)), [(names or {}).get(arm, arm.replace("_", " ")) for arm in values])
     ax.set_ylim(len(values) - 0.4, -0.6)
+
+
+def lines(
+    ax: Axes, curves: Mapping[str, Sequence[Curve]], colours: Mapping[str, str], names: Mapping[str, str] | None = None, **style: Any
+) -> None:
+    """Draw a line an arm, the mean of its ``curves``, and label the axes as they say.
+
+    A legend finds lines by ``names``, or by the arm with spaces for underscores; ``style`` is Matplotlib's, ``marker="o"`` for one.
+    Raises ``AtlasError`` where an arm has no curve, curves that differ in ``x``, or no colour.
+    """
+    for arm, row in curves.items():
+        if arm not in colours:
+            raise AtlasError(f"lines() needs a colour for every arm, {arm!r} has none; give one.")
+        mean = mean_curve(row)
+        ax.plot(mean.x, mean.y, color=colours[arm], label=(names or {}).get(arm, arm.replace("_", " ")), **{"lw": 1.6, "ms": 3, **style})
+        ax.set(xlabel=mean.x_label, ylabel=mean.y_label)
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

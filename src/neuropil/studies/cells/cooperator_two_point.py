@@ -15,7 +15,7 @@ from torch.nn.functional import relu6
 from neuropil.agents.cart_pole import CartPoleState, CartPoleSwingUp
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, mean_curve, panels
 from neuropil.cells import cooperation
 from neuropil.learning import Evolution
 from neuropil.networks import SensorySet
@@ -312,9 +312,7 @@ def keys_figure(table: Table) -> Figure:
         ax.plot(line, added(line, torch.zeros(1)), color=GREY, lw=0.8, ls="--")
         ax.plot(r, sent, "o", ms=3, color=COLOURS[arm], alpha=0.5)
         ax.set(xlabel="drive R", ylabel="key", title=f"{arm}, C = {float(c[0]):.2f}")
-    for arm in ("cooperator", "additive"):
-        mean = mean_curve(table.curves(arm, "below"))
-        axes[2].plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, label=arm)
+    lines(axes[2], {arm: table.curves(arm, "below") for arm in ("cooperator", "additive")}, COLOURS, marker="o")
     axes[2].set(xscale="log", xlabel="threshold", ylabel="share of keys below it")
     axes[2].legend(fontsize=8, frameon=False, labelcolor=GREY)
     return figure

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.cells import EventGRU, beta_thresholds
 from neuropil.data import load
 from neuropil.learning import Backprop, Replicas
@@ -392,12 +392,9 @@ def bits_figure(table: Table) -> Figure:
 def units_figure(table: Table) -> Figure:
     """How nets learn, and how their events are shared among units."""
     figure, (left, middle, right) = panels(1, 1, 1)
-    for arm in [one for one in NAMES if one in table.arms and one != "moved"]:
-        for ax, name in ((left, "course"), (middle, "rates"), (right, "thresholds")):
-            if name in table.outcomes[arm][0]:
-                curve = mean_curve(table.curves(arm, name))
-                ax.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.5, label=NAMES[arm])
-                ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
+    shown = [one for one in NAMES if one in table.arms and one != "moved"]
+    for ax, name in ((left, "course"), (middle, "rates"), (right, "thresholds")):
+        lines(ax, {arm: table.curves(arm, name) for arm in shown if name in table.outcomes[arm][0]}, COLOURS, NAMES)
     right.axhline(THRESHOLD, color=GREY, lw=0.8, ls=":")
     left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     return figure

@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool2d, one_hot
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import colour_distortion, random_resized_crop, tetromino_scenes
 from neuropil.data.tetrominoes import COLOURS
 from neuropil.geometry import cluster_map, foreground_ari
@@ -358,10 +358,11 @@ def grouping_figure(table: Table) -> Figure:
     dots(left, {arm: table.values(arm, "fg_ari") for arm in shown}, SHADES)
     if "untrained" in table.arms:
         left.axvline(table.mean("untrained", "patch_ari"), color=GREY, lw=1, ls="--")
-    for arm in [one for one in ("akorn", "iterated", "no_rotation", "layer_norm") if one in shown]:
-        for ax, name in ((middle, "ari_by_step"), *(() if arm == "layer_norm" else ((right, "energy"),))):
-            curve = mean_curve(table.curves(arm, name))
-            ax.plot(curve.x, curve.y, color=SHADES[arm], lw=1.5, label=arm.replace("_", " "))
+    for ax, name, followed in (
+        (middle, "ari_by_step", ("akorn", "iterated", "no_rotation", "layer_norm")),
+        (right, "energy", ("akorn", "iterated", "no_rotation")),
+    ):
+        lines(ax, {arm: table.curves(arm, name) for arm in followed if arm in shown}, SHADES)
     middle.axvline(TRAINED_STEPS, color=GREY, lw=1, ls=":")
     left.set(xlabel="foreground ARI")
     middle.set(xlabel="steps at test", ylabel="foreground ARI")

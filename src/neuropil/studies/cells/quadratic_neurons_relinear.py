@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, lines, panels
 from neuropil.data import draw_split, load, pool
 from neuropil.learning import Backprop, ReLinear, fit
 from neuropil.networks import BatchNormMLP
@@ -365,9 +365,7 @@ def arms_figure(table: Table) -> Figure:
         left.scatter(values, place + shift, s=13, color=COLOURS[arm], alpha=0.7, lw=0)
         left.vlines(table.mean(arm, "accuracy"), place - 0.35, place + 0.35, color=COLOURS[arm], lw=2)
         middle.barh(place, table.mean(arm, "collapsed"), color=COLOURS[arm], height=0.6)
-        if arm != "reset" and "bare" not in arm:
-            curve = mean_curve(table.curves(arm, "loss"))
-            right.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.5)
+    lines(right, {arm: table.curves(arm, "loss") for arm in shown if arm != "reset" and "bare" not in arm}, COLOURS)
     for ax in (left, middle):
         ax.set_yticks(range(len(shown)), [arm.replace("_", ", ") if ax is left else "" for arm in shown])
         ax.invert_yaxis()

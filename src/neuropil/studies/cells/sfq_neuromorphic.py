@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.networks.flux_netlist import CRITICAL, FluxNetlist, Store
 from neuropil.networks.josephson_circuit import JosephsonCircuit
 
@@ -567,9 +567,7 @@ def margins_figure(table: Table) -> Figure:
     figure, (left, right_) = panels(1, 1.2, height=3.6)
     shown = [arm for arm in COLOURS if arm in table.arms]
     dots(left, {arm: table.values(arm, "margin_exact" if "exact" in arm else "margin") for arm in shown}, COLOURS)
-    for arm in shown:
-        curve = mean_curve(table.curves(arm, "right_by_bias"))
-        right_.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6)
+    lines(right_, {arm: table.curves(arm, "right_by_bias") for arm in shown}, COLOURS)
     left.set(xlabel="bias window, % of design bias")
     right_.set(xlabel="bias / design bias", ylabel="share right")
     return figure

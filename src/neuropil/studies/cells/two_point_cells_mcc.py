@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.cells.modulatory_transfer import Transfer, kay_phillips, transfer_of
 from neuropil.data import Views, load, pair_by_class, spoken_views, written_views
 from neuropil.learning import Backprop, fit
@@ -494,10 +494,8 @@ def energy_figure(table: Table) -> Figure:
     """What an error costs."""
     figure, (left, right) = panels(1.3, 1, height=3.8)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    for arm in shown:
-        curve = mean_curve(table.curves(arm, "front"))
-        left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6)
-    left.set(xlabel=curve.x_label, ylabel=curve.y_label, yscale="log")
+    lines(left, {arm: table.curves(arm, "front") for arm in shown}, COLOURS)
+    left.set_yscale("log")
     dots(right, {arm: table.values(arm, "log2_energy") for arm in shown}, COLOURS)
     right.set(xlabel="log2 transmissions an item")
     return figure
@@ -511,12 +509,9 @@ def energy_figure(table: Table) -> Figure:
 def context_figure(table: Table) -> Figure:
     """Whether cells amplify what the other stream agrees with, and who learns faster."""
     figure, (left, right) = panels(1, 1, height=3.6)
-    for arm in (arm for arm in COLOURS if arm in table.arms and arm != "permuted"):
-        learning = mean_curve(table.curves(arm, "learning"))
-        right.plot(learning.x, learning.y, color=COLOURS[arm], lw=1.6, label=arm.replace("_", " "))
-        if arm != "alone":
-            gains = mean_curve(table.curves(arm, "gains"))
-            left.plot(gains.x, gains.y, color=COLOURS[arm], lw=1.6)
+    learning = [arm for arm in COLOURS if arm in table.arms and arm != "permuted"]
+    lines(right, {arm: table.curves(arm, "learning") for arm in learning}, COLOURS)
+    lines(left, {arm: table.curves(arm, "gains") for arm in learning if arm != "alone"}, COLOURS)
     left.axhline(1, color=GREY, lw=0.8)
     left.set(xlabel="drive x context", ylabel="T(R, C) / T(R, 0)", yscale="log")
     right.set(xlabel="epoch", ylabel="validation error")

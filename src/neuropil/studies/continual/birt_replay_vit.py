@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, pairw
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.continual import ClassBalancedStore, StochasticCopy, attention_noise, continual_metrics, feature_mixup
 from neuropil.data import SplitStream, corrupt, load, pool
 from neuropil.learning import Replicas
@@ -491,11 +491,7 @@ def accuracy_figure(table: Table) -> Figure:
     shown = [arm for arm in COLOURS if arm in table.arms]
     dots(left, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     left.set_xlabel("accuracy on all classes at the end")
-    for arm in shown:
-        if arm != "joint":
-            mean = mean_curve(table.curves(arm, "course"))
-            right.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.4, label=arm)
-            right.set(xlabel=mean.x_label, ylabel="accuracy on tasks so far")
+    lines(right, {arm: table.curves(arm, "course") for arm in shown if arm != "joint"}, COLOURS, marker="o")
     right.set_xticks(range(1, TASKS + 1))
     right.legend(fontsize=7, frameon=False, labelcolor=GREY)
     return figure

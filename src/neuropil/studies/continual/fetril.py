@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.continual import NearestMean, StreamingLDA, translate_features
 from neuropil.data import draw_pictures
 from neuropil.learning import Backprop, fit
@@ -288,11 +288,8 @@ COLOURS = {
 def steps_figure(table: Table) -> Figure:
     """How each classifier fares as classes come."""
     figure, (left, right) = panels(1, 1.1, height=4)
-    for arm in ("translated", "gaussian", "random", "lda", "lda_running", "ncm", "stored", "new_only"):
-        if arm in table.arms:
-            mean = mean_curve(table.curves(arm, "course"))
-            left.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6, label=arm.replace("_", " "))
-            left.set(xlabel=mean.x_label, ylabel=mean.y_label)
+    followed = ("translated", "gaussian", "random", "lda", "lda_running", "ncm", "stored", "new_only")
+    lines(left, {arm: table.curves(arm, "course") for arm in followed if arm in table.arms}, COLOURS, marker="o")
     left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     shown = [arm for arm in table.arms if arm in COLOURS]
     dots(right, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)

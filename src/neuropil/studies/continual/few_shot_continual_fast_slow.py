@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.continual import EWC, FastSlowWeights, FineTuning, Joint, NearestMean, Strategy, continual_metrics
 from neuropil.continual.strategy import Batch, Loss, Optimizer, trainable
 from neuropil.data import load, pool
@@ -420,10 +420,7 @@ def accuracy_figure(table: Table) -> Figure:
     """How accurate each arm is as classes come and at the end."""
     figure, (left, middle, right) = panels(1, 1.1, 1.1, height=3.8)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    for arm in shown:
-        mean = mean_curve(table.curves(arm, "course"))
-        left.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6)
-        left.set(xlabel=mean.x_label, ylabel=mean.y_label)
+    lines(left, {arm: table.curves(arm, "course") for arm in shown}, COLOURS, marker="o")
     for ax, metric in ((middle, "accuracy"), (right, "masked_accuracy")):
         dots(ax, {arm: table.values(arm, metric) for arm in shown}, COLOURS)
     middle.set_xlabel("final accuracy, six answers")
@@ -439,10 +436,8 @@ def accuracy_figure(table: Table) -> Figure:
 def weights_figure(table: Table) -> Figure:
     """How the pair moves, and what its slow half is good for."""
     figure, (left, right) = panels(1, 1, height=3.6)
-    for name, label, colour in (("moved", "slow from start", "#8f2f3c"), ("apart", "fast from slow", "#d1495b")):
-        mean = mean_curve(table.curves("fast_slow", name))
-        left.plot(mean.x, mean.y, color=colour, marker="o", ms=3, lw=1.6, label=label)
-        left.set(xlabel=mean.x_label, ylabel=mean.y_label)
+    colours, names = {"moved": "#8f2f3c", "apart": "#d1495b"}, {"moved": "slow from start", "apart": "fast from slow"}
+    lines(left, {name: table.curves("fast_slow", name) for name in colours}, colours, names, marker="o")
     left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     shown = [arm for arm in ("fast_slow", "reset", "no_penalty", "ewc", "sequential") if arm in table.arms]
     dots(right, {arm: table.values(arm, "few_shot") for arm in shown}, COLOURS)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import dots, mean_curve, panels
+from neuropil.atlas.pages.panels import dots, lines, mean_curve, panels
 from neuropil.continual import ModuleSensitivity, ReplayBuffer, Scenario, Strategy, fine_tune_modules, learn, modules_within
 from neuropil.continual.module_sensitivity import own_parameters
 from neuropil.continual.strategy import Batch, Optimizer, State
@@ -400,10 +400,8 @@ def accuracy_figure(table: Table) -> Figure:
     """How accurate each arm is as classes come and at the end, and at what cost."""
     figure, (left, middle, right) = panels(1, 1.1, 1, height=4)
     shown = [arm for arm in COLOURS if arm in table.arms]
+    lines(left, {arm: table.curves(arm, "course") for arm in shown}, COLOURS, marker="o")
     for arm in shown:
-        mean = mean_curve(table.curves(arm, "course"))
-        left.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6)
-        left.set(xlabel=mean.x_label, ylabel=mean.y_label)
         cost, right_answers = table.values(arm, "cost"), table.values(arm, "accuracy")
         right.scatter(sum(cost) / len(cost), sum(right_answers) / len(right_answers), color=COLOURS[arm], s=30)
     dots(middle, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import dots, mean_curve, panels
+from neuropil.atlas.pages.panels import dots, lines, panels
 from neuropil.continual import ExperienceReplay, FineTuning, Joint, NearestMean, Scenario, Strategy, StreamingLDA, continual_metrics, learn
 from neuropil.data import SplitStream, load
 from neuropil.networks import MLP, EfficientNetLite0
@@ -289,12 +289,8 @@ COLOURS = {
 def classes_figure(table: Table) -> Figure:
     """How each classifier fares as classes come."""
     figure, (left, right) = panels(1, 1.1, height=3.8)
-    for arm in COLOURS:
-        if arm in table.arms:
-            mean = mean_curve(table.curves(arm, "course"))
-            left.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6)
-            left.set(xlabel=mean.x_label, ylabel=mean.y_label)
     shown = [arm for arm in table.arms if arm in COLOURS]
+    lines(left, {arm: table.curves(arm, "course") for arm in shown}, COLOURS, marker="o")
     dots(right, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     right.set_xlabel("final accuracy")
     return figure

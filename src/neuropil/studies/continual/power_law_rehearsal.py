@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.continual import (
     EWC,
     FineTuning,
@@ -294,14 +294,9 @@ COLOURS = {
 def lags_figure(table: Table) -> Figure:
     """What each schedule rehearses, and what is kept."""
     figure, (left, middle, right) = panels(1, 1, 1.1, height=4.2)
-    for arm in ("power", "uniform", "exponential", "recent", "reversed", "none"):
-        if arm not in table.arms:
-            continue
-        for ax, name in ((left, "shares"), (middle, "by_lag")):
-            if name in table.outcomes[arm][0]:
-                mean = mean_curve(table.curves(arm, name))
-                ax.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6, label=arm)
-                ax.set(xlabel=mean.x_label, ylabel=mean.y_label)
+    followed = [arm for arm in ("power", "uniform", "exponential", "recent", "reversed", "none") if arm in table.arms]
+    for ax, name in ((left, "shares"), (middle, "by_lag")):
+        lines(ax, {arm: table.curves(arm, name) for arm in followed if name in table.outcomes[arm][0]}, COLOURS, marker="o")
     middle.legend(fontsize=8, frameon=False, labelcolor=GREY)
     shown = [arm for arm in table.arms if arm in COLOURS]
     dots(right, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)

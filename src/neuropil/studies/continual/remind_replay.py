@@ -15,7 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.continual import ClassBalancedStore, ProductQuantizer, StreamingLDA, feature_mixup
 from neuropil.data import load, random_resized_crop
 from neuropil.learning import Backprop, fit
@@ -470,11 +470,8 @@ COLOURS = {
 def classes_figure(table: Table) -> Figure:
     """How each learner fares as classes come."""
     figure, (left, right) = panels(1, 1.1, height=4.2)
-    for arm in ("remind", "jpeg", "jpeg_files", "unquantised", "lda", "fine_tune", "scrambled"):
-        if arm in table.arms:
-            mean = mean_curve(table.curves(arm, "course"))
-            left.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6, label=arm.replace("_", " "))
-            left.set(xlabel=mean.x_label, ylabel=mean.y_label)
+    followed = ("remind", "jpeg", "jpeg_files", "unquantised", "lda", "fine_tune", "scrambled")
+    lines(left, {arm: table.curves(arm, "course") for arm in followed if arm in table.arms}, COLOURS, marker="o")
     left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     dots(right, {arm: table.values(arm, "accuracy") for arm in COLOURS if arm in table.arms}, COLOURS)
     right.set_xlabel("final accuracy")

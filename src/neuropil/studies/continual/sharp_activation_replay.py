@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import dots, mean_curve, panels
+from neuropil.atlas.pages.panels import dots, lines, mean_curve, panels
 from neuropil.continual import ActivationStore, MaskedNeighbours, UnitAges, continual_metrics
 from neuropil.data import draw_pictures
 from neuropil.data.drawn_pictures import Part
@@ -467,11 +467,9 @@ def accuracy_figure(table: Table) -> Figure:
     """How accurate each arm is as classes come, on which of them at the end, and on all."""
     figure, (left, middle, right) = panels(1, 1, 1.2, height=4)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    for arm in shown:
-        for ax, name in ((left, "course"), (middle, "by_episode")) if study.arms[arm]["learns"] == "episodes" else ():
-            mean = mean_curve(table.curves(arm, name))
-            ax.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6)
-            ax.set(xlabel=mean.x_label, ylabel=mean.y_label)
+    learned = [arm for arm in shown if study.arms[arm]["learns"] == "episodes"]
+    for ax, name in ((left, "course"), (middle, "by_episode")):
+        lines(ax, {arm: table.curves(arm, name) for arm in learned}, COLOURS, marker="o")
     dots(right, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     right.set_xlabel("accuracy at the end")
     return figure

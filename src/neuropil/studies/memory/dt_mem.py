@@ -14,7 +14,7 @@ from torch import Tensor
 from neuropil.agents.cart_pole import CartPoleState, CartPoleSwingUp
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.learning import Replicas, learn_from_draws
 from neuropil.networks import DecisionTransformer
 
@@ -387,10 +387,8 @@ def returns_figure(table: Table) -> Figure:
     shown = [arm for arm in COLOURS if arm in table.arms]
     dots(left, {arm: table.values(arm, "held_out") for arm in shown}, COLOURS)
     left.set_xlabel("return on held-out dynamics")
-    for arm in shown:
-        mean = mean_curve(table.curves(arm, "course"))
-        right.plot(mean.x, mean.y, color=COLOURS[arm], lw=1.4, label=arm)
-    right.set(xlabel="moment of the episode", ylabel="share of poles up", ylim=(0, 1.03))
+    lines(right, {arm: table.curves(arm, "course") for arm in shown}, COLOURS, lw=1.4)
+    right.set(xlabel="moment of the episode", ylim=(0, 1.03))
     right.legend(fontsize=8, frameon=False, labelcolor=GREY)
     return figure
 
@@ -405,10 +403,7 @@ def slots_figure(table: Table) -> Figure:
     held = np.asarray(table.matrix("slots", "last_slots").values)
     left.imshow(held, aspect="auto", cmap="RdBu_r", vmin=-2, vmax=2)
     left.set(xlabel="number", ylabel="slot")
-    for arm in COLOURS:
-        if arm in table.arms and arm != "reset":
-            mean = mean_curve(table.curves(arm, "learning"))
-            right.plot(mean.x, mean.y, color=COLOURS[arm], lw=1.4, label=arm)
-    right.set(xlabel="step", ylabel="loss")
+    lines(right, {arm: table.curves(arm, "learning") for arm in COLOURS if arm in table.arms and arm != "reset"}, COLOURS)
+    right.set_ylabel("loss")
     right.legend(fontsize=8, frameon=False, labelcolor=GREY)
     return figure

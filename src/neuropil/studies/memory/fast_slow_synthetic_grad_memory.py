@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, normalize, one
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, mean_curve, panels
 from neuropil.data import FewShotEpisodes, load, pool, quarter_turns
 from neuropil.data.few_shot_episodes import Episodes
 from neuropil.learning import Replicas, learn_from_draws
@@ -374,10 +374,8 @@ def presentations_figure(table: Table) -> Figure:
     shown = [arm for arm in COLOURS if arm in table.arms]
     dots(left, {arm: table.values(arm, "second") for arm in shown}, COLOURS)
     left.set_xlabel("right at the second presentation")
-    for arm in shown:
-        curve = mean_curve(table.curves(arm, "by_time"))
-        right.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.4, marker="o", ms=3)
-        right.set(xlabel=curve.x_label, ylabel=curve.y_label, ylim=(0, 1))
+    lines(right, {arm: table.curves(arm, "by_time") for arm in shown}, COLOURS, marker="o")
+    right.set(xticks=range(1, SHOTS + 1), ylim=(0, 1))
     right.axhline(1 / WAYS, color=GREY, lw=0.8, ls=":")
     return figure
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import Inferences, PairedInference
 from neuropil.learning import Replicas, learn_from_draws
 from neuropil.networks import MEMO, Hops, halting_loss, halts
@@ -250,11 +250,9 @@ def distances_figure(table: Table) -> Figure:
     """Who answers far questions."""
     figure, (left, right) = panels(1, 1.1, height=3.6)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    for arm in shown:
-        curve = mean_curve(table.curves(arm, "accuracies"))
-        left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3)
+    lines(left, {arm: table.curves(arm, "accuracies") for arm in shown}, COLOURS, marker="o")
     left.axhline(0.5, color=GREY, lw=0.8, ls=":")
-    left.set(xlabel=curve.x_label, ylabel=curve.y_label, xticks=curve.x, ylim=(0.45, 1.01))
+    left.set(xticks=range(1, LENGTH), ylim=(0.45, 1.01))
     dots(right, {arm: table.values(arm, "far") for arm in shown}, COLOURS)
     right.set(xlabel="answered rightly, three pairs away")
     return figure
@@ -267,11 +265,10 @@ def distances_figure(table: Table) -> Figure:
 def hops_figure(table: Table) -> Figure:
     """When each answers, and what it would have answered."""
     figure, (left, right) = panels(1, 1, height=3.6)
-    for arm in (arm for arm in ("adaptive", "fixed", "matched", "summed") if arm in table.arms):
-        for ax, name in ((left, "taken"), (right, "far_by_hop")):
-            curve = mean_curve(table.curves(arm, name))
-            ax.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3, label=arm)
-            ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
+    followed = [arm for arm in ("adaptive", "fixed", "matched", "summed") if arm in table.arms]
+    for ax, name in ((left, "taken"), (right, "far_by_hop")):
+        lines(ax, {arm: table.curves(arm, name) for arm in followed}, COLOURS, marker="o")
+        ax.set_xticks(range(1, 1 + max(len(table.curves(arm, name)[0].x) for arm in followed)))
     right.axhline(0.5, color=GREY, lw=0.8, ls=":")
     left.legend(frameon=False, labelcolor=GREY)
     return figure

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import Copied, Copying
 from neuropil.learning import Replicas, learn_from_draws
 from neuropil.memory import AppendedMemory, NeuralTuringMemory
@@ -340,11 +340,9 @@ def lengths_figure(table: Table) -> Figure:
     figure, (left, middle, right) = panels(1, 1, 1.1, height=3.6)
     shown = [arm for arm in COLOURS if arm in table.arms]
     for ax, name in ((left, "errors"), (middle, "by_answer")):
-        for arm in shown:
-            curve = mean_curve(table.curves(arm, name))
-            ax.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3)
-        ax.axvline(len(curve.x) / (3 if name == "errors" else 2) + 0.5, color=GREY, lw=0.8, ls=":")
-        ax.set(xlabel=curve.x_label, ylabel=curve.y_label, ylim=(-0.02, 0.6))
+        lines(ax, {arm: table.curves(arm, name) for arm in shown}, COLOURS, marker="o")
+        ax.axvline(len(table.curves(shown[0], name)[0].x) / (3 if name == "errors" else 2) + 0.5, color=GREY, lw=0.8, ls=":")
+        ax.set_ylim(-0.02, 0.6)
     dots(right, {arm: table.values(arm, "double_error") for arm in shown}, COLOURS)
     right.set(xlabel="wrong at twice the trained length")
     return figure

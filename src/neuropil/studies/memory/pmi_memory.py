@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import SceneQuestions, SortOfClevr
 from neuropil.data.sort_of_clevr import KINDS, UNRELATED
 from neuropil.learning import Replicas, learn_from_draws
@@ -254,9 +254,7 @@ def questions_figure(table: Table) -> Figure:
     shown = [arm for arm in COLOURS if arm in table.arms]
     dots(left, {arm: table.values(arm, "relational") for arm in shown}, COLOURS)
     left.set_xlabel("relational questions answered rightly")
-    for arm in shown:
-        mean = mean_curve(table.curves(arm, "by_kind"))
-        right.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=4, lw=1.4)
+    lines(right, {arm: table.curves(arm, "by_kind") for arm in shown}, COLOURS, marker="o")
     right.set_xticks(range(UNRELATED, len(KINDS)), KINDS[UNRELATED:])
     right.set(ylabel="answered rightly", ylim=(0, 1.03))
     return figure
@@ -272,10 +270,8 @@ def store_figure(table: Table) -> Figure:
     stores = [arm for arm in ("outer", "constant", "released", "frozen") if arm in table.arms]
     dots(left, {arm: table.values(arm, "written") for arm in stores}, COLOURS)
     left.set_xlabel("change of the store by what is merged")
-    for arm in (*stores, "working", "transformer"):
-        if arm in table.arms:
-            mean = mean_curve(table.curves(arm, "loss"))
-            right.plot(mean.x, mean.y, color=COLOURS[arm], lw=1.5, label=arm)
-            right.set(xlabel=mean.x_label, ylabel="loss")
+    learning = [arm for arm in (*stores, "working", "transformer") if arm in table.arms]
+    lines(right, {arm: table.curves(arm, "loss") for arm in learning}, COLOURS)
+    right.set_ylabel("loss")
     right.legend(fontsize=8, frameon=False, labelcolor=GREY)
     return figure

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import load
 from neuropil.data.images import pool
 from neuropil.memory import IndexLayer
@@ -539,10 +539,7 @@ def scenes_figure(table: Table) -> Figure:
         (left, "by_noise", shown),
         (right_panel, "moved", [arm for arm in shown if arm in ("loop", "counts", "memory_prior", "ideal")]),
     ):
-        for arm in arms:
-            mean = mean_curve(table.curves(arm, curve))
-            panel.plot(mean.x, mean.y, color=COLOURS[arm], marker="o", ms=3, lw=1.6)
-            panel.set(xlabel=mean.x_label, ylabel=mean.y_label)
+        lines(panel, {arm: table.curves(arm, curve) for arm in arms}, COLOURS, marker="o")
     dots(middle, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     middle.set_xlabel("triples read, unseen pairs")
     return figure

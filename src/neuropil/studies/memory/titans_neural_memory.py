@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import ContextRecall
 from neuropil.data.context_recall import Recall
 from neuropil.learning import Replicas, learn_from_draws
@@ -252,11 +252,9 @@ def recall_figure(table: Table) -> Figure:
     """Who recalls what lies beyond the window."""
     figure, (left, far) = panels(1.2, 1, height=3.6)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    for arm in shown:
-        curve = mean_curve(table.curves(arm, "by_distance"))
-        left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3)
+    lines(left, {arm: table.curves(arm, "by_distance") for arm in shown}, COLOURS, marker="o")
     left.axhline(1 / 16, color=GREY, lw=0.8, ls=":")
-    left.set(xlabel=curve.x_label, ylabel=curve.y_label, ylim=(-0.02, 1.02))
+    left.set_ylim(-0.02, 1.02)
     dots(far, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     far.set(xlabel="share correct")
     return figure
@@ -270,8 +268,6 @@ def rates_figure(table: Table) -> Figure:
     """When each memory writes, forgets and is heard."""
     figure, axes = panels(1, 1, 1, 1, height=2.8)
     for ax, name in zip(axes, ("theta", "eta", "alpha", "mix"), strict=True):
-        for arm in (arm for arm in ("deep", "matrix", "no_momentum") if arm in table.arms):
-            curve = mean_curve(table.curves(arm, name))
-            ax.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.4)
-        ax.set(title=name, xlabel="moment")
+        lines(ax, {arm: table.curves(arm, name) for arm in ("deep", "matrix", "no_momentum") if arm in table.arms}, COLOURS)
+        ax.set(title=name, ylabel="")
     return figure

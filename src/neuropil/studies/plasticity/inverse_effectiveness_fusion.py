@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import load
 from neuropil.data.paired_digits import Views, pair_by_class, spoken_views, written_views
 from neuropil.learning import ModulatedFusion, Replicas, fit
@@ -337,11 +337,7 @@ def arms_figure(table: Table) -> Figure:
     figure, (left, middle, right) = panels(1.3, 1, 1, height=3.9)
     dots(left, {arm: table.values(arm, "accuracy") for arm in COLOURS if arm in table.arms}, COLOURS)
     left.set_xlabel("accuracy, degraded pairs")
-    for arm in ("inverse", "constant", "flipped"):
-        if arm in table.arms:
-            for ax, name in ((middle, "factors"), (right, "weakness")):
-                curve = mean_curve(table.curves(arm, name))
-                ax.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.1, label=arm)
-                ax.set(xlabel=curve.x_label, ylabel=curve.y_label)
+    for ax, name in ((middle, "factors"), (right, "weakness")):
+        lines(ax, {arm: table.curves(arm, name) for arm in ("inverse", "constant", "flipped") if arm in table.arms}, COLOURS, lw=1.1)
     middle.legend(fontsize=8, frameon=False, labelcolor=GREY)
     return figure

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import ContextRecall, Recall
 from neuropil.learning import Replicas
 from neuropil.learning.drawn import learn_from_draws
@@ -261,9 +261,7 @@ def recall_figure(table: Table) -> Figure:
     dots(left, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     left.axvline(0.125, color=GREY, lw=0.8, ls=":")
     left.set(xlabel="recall", xlim=(0, 1.02))
-    for arm in shown:
-        curve = mean_curve(table.curves(arm, "by_place"))
-        right.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3)
+    lines(right, {arm: table.curves(arm, "by_place") for arm in shown}, COLOURS, marker="o")
     right.set(xlabel="place of the pair", ylabel="recall", ylim=(0, 1.02))
     return figure
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.geometry import subspace_angles
 from neuropil.learning import RecursiveLeastSquares, ridge
 from neuropil.networks import izhikevich_reservoir, synaptic_traces
@@ -343,9 +343,7 @@ def change_figure(table: Table) -> Figure:
     """How soon each learner finds the new times."""
     figure, (left, right) = panels(1.4, 1, height=3.8)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    for arm in shown:
-        curve = mean_curve(table.curves(arm, "errors"))
-        left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.3)
+    lines(left, {arm: table.curves(arm, "errors") for arm in shown}, COLOURS, lw=1.3)
     left.axvline(0.5, color=GREY, lw=0.8, ls="--")
     left.axhline(NEAR, color=GREY, lw=0.8, ls=":")
     left.set(xlabel="trial after the change", ylabel="timing error, ms", ylim=(0, None))
@@ -369,9 +367,6 @@ def prediction_figure(table: Table) -> Figure:
         ax.set(xlabel="ms after the cue", ylabel="trial", title=arm)
         ax.title.set_color(GREY)
     figure.colorbar(image, ax=axes[:-1], fraction=0.03).ax.tick_params(colors=GREY)
-    for kind in ("gated", "no_replay", "ungated"):
-        if kind in table.arms:
-            curve = mean_curve(table.curves(kind, "gate"))
-            axes[-1].plot(curve.x, curve.y, color=COLOURS[kind], lw=1.3)
+    lines(axes[-1], {kind: table.curves(kind, "gate") for kind in ("gated", "no_replay", "ungated") if kind in table.arms}, COLOURS, lw=1.3)
     axes[-1].set(xlabel="ms after the cue", ylabel="gate open", ylim=(0, 1.02))
     return figure

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, mean_curve, panels
 from neuropil.data import MotionMovies, load, space_time_patches, whiten
 from neuropil.data.content import Array
 from neuropil.growth import SparseMask, prune_global
@@ -413,10 +413,9 @@ def accuracy_figure(table: Table) -> Figure:
 def synapses_figure(table: Table) -> Figure:
     """Where the synapses are, and what fewer of them are worth."""
     figure, (left, right) = panels(1, 1.2, height=3.8)
-    for arm in ("pruned", "eight_delays", "short"):
-        if arm in table.arms:
-            curve = mean_curve(table.curves(arm, "by_delay"))
-            left.plot(curve.x, curve.y, "o-", ms=4, color=COLOURS[arm], label=arm.replace("_", " "))
+    lines(
+        left, {arm: table.curves(arm, "by_delay") for arm in ("pruned", "eight_delays", "short") if arm in table.arms}, COLOURS, marker="o"
+    )
     left.set(xlabel="delay, steps", ylabel="share of synapses", ylim=(0, None))
     left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     for name, label, colour in (

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, lines, mean_curve, panels
 from neuropil.data import Cochlea, LagPatterns, load
 from neuropil.dynamics import Arctan
 from neuropil.synapses import DelayedLinear
@@ -590,10 +590,8 @@ def delays(table: Table) -> Figure:
             left.bar([x + shift for x in curve.x], curve.y, width=0.4, color=colour, label="at first" if shift < 0 else "learned")
         left.legend(fontsize=8, frameon=False, labelcolor=GREY)
     left.set(xlabel="delay, steps", ylabel="share of synapses")
-    for arm in ("learned", "random", "random_whole", "none"):
-        if arm in table.arms:
-            curve = mean_curve(table.curves(arm, "training"))
-            right.plot(curve.x, curve.y, color=COLOURS[arm], label=arm.replace("_", " "))
+    followed = ("learned", "random", "random_whole", "none")
+    lines(right, {arm: table.curves(arm, "training") for arm in followed if arm in table.arms}, COLOURS)
     right.legend(fontsize=8, frameon=False, labelcolor=GREY)
     right.set(xlabel="epoch", ylabel="training accuracy", ylim=(0, 1))
     return figure
