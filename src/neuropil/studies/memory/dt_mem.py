@@ -158,7 +158,7 @@ def gains() -> Tensor:
 class Carts:
     """Cart-poles of several ``dynamics`` (numbers of ``WORLDS``), ``episodes`` of each, all at once, over ``moments`` moments; every tensor [dynamics, episodes].
 
-    Poles begin about upright, are kicked now and then and have fallen when they tilt by ``FALLEN`` or leave the track; they lie, and the cart stands in the middle, for ``pause`` moments, and are set up again under the same dynamics. A moment up earns 1. What is random is drawn
+    Poles begin about upright, are kicked now and then and have fallen when they tilt by ``FALLEN`` or leave the track; they lie, and the cart stands in the middle, for ``PAUSE`` moments, and are set up again under the same dynamics. After ``TRIAL`` moments all are laid down so. The dynamics can be seen at the first ``shown`` moments. A moment up earns 1. What is random is drawn
     alike whatever is done, so that policies meet the same kicks and noise.
     """
 
@@ -198,8 +198,7 @@ class Carts:
             change = 0 * here[2:]
         self.before, self.stood = here, (self.stood + 1) * self.up
         promised = 1 - 2 * self.earned / self.moments
-        shown = telling(self.dynamics).T.unsqueeze(-1).expand(2, *self.shape) * (self.shown > 0)
-        self.shown -= 1
+        shown = telling(self.dynamics).T.unsqueeze(-1).expand(2, *self.shape) * (self.time < self.shown)
         return torch.stack((promised, x, 5 * theta, *(0.7 * here[2:]), *change, self.done, self.lying.sign(), *shown), -1)
 
     def expert(self, feedback: Tensor | None = None) -> Tensor:
@@ -215,8 +214,7 @@ class Carts:
         kick = KICK * (uniform[0] < KICKS).float() * (uniform[1] - 0.5).sign()
         moved = moved._replace(theta_dot=moved.theta_dot + kick)
         self.time += 1
-        over = torch.tensor(self.time % (TRIAL + PAUSE) == TRIAL)
-        fell = over | up & ((moved.theta.abs() > FALLEN) | (moved.x.abs() > WORLDS[0].track))
+        fell = torch.tensor(self.time % (TRIAL + PAUSE) == TRIAL) | up & ((moved.theta.abs() > FALLEN) | (moved.x.abs() > WORLDS[0].track))
         self.lying = torch.where(fell, torch.full_like(self.lying, PAUSE), (self.lying - 1).clamp(min=0))
         set_up, lies, fresh = self.up & ~up, ~self.up, self.upright()
         self.state = CartPoleState(*(torch.where(set_up, new, one.masked_fill(lies, 0.0)) for new, one in zip(fresh, moved, strict=True)))
@@ -277,8 +275,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
         return torch.stack([one[0] for one in both]), torch.stack([one[1] for one in both])
 
     losses = learn_from_draws(nets, draw, error, steps=budget.steps, rate=arm.rate)
-    parts = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
-    curve = Curve([budget.steps * (k + 1) / len(parts) for k in range(len(parts))], parts, "step", "loss, mean over seeds side by side")
+    curve = Curve.coarse(losses, "step", "loss, mean over seeds side by side")
     made: list[Outcome] = []
     for net, seed, one in zip(nets.unstack(), seeds, logs, strict=True):
         assert isinstance(net, DecisionTransformer)
