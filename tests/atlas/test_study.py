@@ -117,6 +117,22 @@ def test_outcomes_survive_json_exactly():
     assert decode(encode(outcome)) == outcome
 
 
+@pytest.mark.parametrize(("length", "points"), [(7, 20), (1, 20), (47, 20), (400, 20), (10, 3)])
+def test_a_coarse_curve_is_numpys_even_stretches(length, points):
+    series = np.random.default_rng(0).normal(size=length).tolist()
+    found = Curve.coarse(series, "step", "loss", points)
+    parts = np.array_split(series, min(points, length))
+    assert found.y == pytest.approx([part.mean() for part in parts])
+    assert found.x == pytest.approx([length * (k + 1) / len(parts) for k in range(len(parts))])
+    assert (found.x_label, found.y_label) == ("step", "loss")
+
+
+@pytest.mark.parametrize(("series", "points"), [([], 20), ([1.0], 0)])
+def test_a_coarse_curve_of_nothing_is_refused(series, points):
+    with pytest.raises(AtlasError, match="a value and a point"):
+        Curve.coarse(series, "step", "loss", points)
+
+
 def test_tables_name_what_is_missing():
     table = Table([1], {"a": [{"x": float("nan"), "c": Curve([0], [0], "x", "y")}]})
     with pytest.raises(AtlasError, match="is NaN at seed 1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import numbers
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,20 @@ class Curve:
             raise AtlasError(f"A curve needs as many x as y and at least one, {len(self.x)} and {len(self.y)} were given.")
         if not all(map(math.isfinite, (*self.x, *self.y))):
             raise AtlasError(f"A curve of {self.y_label!r} against {self.x_label!r} holds NaN or infinity; leave those points out.")
+
+    @classmethod
+    def coarse(cls, series: Sequence[float], x_label: str, y_label: str, points: int = 20) -> Curve:
+        """Draw a long ``series``, one value a step, by the means of ``points`` stretches as equal as can be (of each value, if it is shorter), against the steps that have passed.
+
+        Raises ``AtlasError`` for an empty series, and for no points.
+        """
+        if not series or points < 1:
+            raise AtlasError(f"A coarse curve needs a value and a point at least, {len(series)} and {points} were given.")
+        count = min(points, len(series))
+        size, more = divmod(len(series), count)
+        ends = [size * k + min(k, more) for k in range(count + 1)]
+        means = [math.fsum(series[a:b]) / (b - a) for a, b in itertools.pairwise(ends)]
+        return cls([len(series) * (k + 1) / count for k in range(count)], means, x_label, y_label)
 
 
 @dataclass(frozen=True)

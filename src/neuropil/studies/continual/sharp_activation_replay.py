@@ -467,9 +467,9 @@ def accuracy_figure(table: Table) -> Figure:
     """How accurate each arm is as classes come, on which of them at the end, and on all."""
     figure, (left, middle, right) = panels(1, 1, 1.2, height=4)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    learned = [arm for arm in shown if study.arms[arm]["learns"] == "episodes"]
+    followed = [arm for arm in shown if study.arms[arm]["learns"] == "episodes"]
     for ax, name in ((left, "course"), (middle, "by_episode")):
-        lines(ax, {arm: table.curves(arm, name) for arm in learned}, COLOURS, marker="o")
+        lines(ax, {arm: table.curves(arm, name) for arm in followed}, COLOURS, marker="o")
     dots(right, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     right.set_xlabel("accuracy at the end")
     return figure
@@ -484,13 +484,10 @@ def units_figure(table: Table) -> Figure:
     """What ages do to connections, how far stored vectors drift, and what the masks are worth."""
     figure, (left, middle, right) = panels(1, 1, 1, height=3.6)
     aged = [arm for arm in ("sharp", "rewired", "no_replay", "static") if arm in table.arms]
-    for arm in aged:
-        still, swapped = (mean_curve(table.curves(arm, name)) for name in ("frozen", "swapped"))
-        left.plot(still.x, still.y, color=COLOURS[arm], marker="o", ms=4, lw=1.6)
-        left.plot(swapped.x, swapped.y, color=COLOURS[arm], marker="o", ms=4, mfc="none", lw=1, ls=":")
-        left.set(xlabel=still.x_label, ylabel=still.y_label)
-    learned = [arm for arm in COLOURS if arm in table.arms and study.arms[arm]["learns"] == "episodes"]
-    dots(middle, {arm: table.values(arm, "drift") for arm in learned}, COLOURS)
+    lines(left, {arm: table.curves(arm, "frozen") for arm in aged}, COLOURS, marker="o")
+    lines(left, {arm: table.curves(arm, "swapped") for arm in aged}, COLOURS, marker="o", mfc="none", lw=1, ls=":")
+    followed = [arm for arm in COLOURS if arm in table.arms and study.arms[arm]["learns"] == "episodes"]
+    dots(middle, {arm: table.values(arm, "drift") for arm in followed}, COLOURS)
     middle.set_xlabel("drift of stored vectors")
     dots(right, {arm: table.values(arm, "accuracy") for arm in aged}, COLOURS)
     for place, arm in enumerate(aged):

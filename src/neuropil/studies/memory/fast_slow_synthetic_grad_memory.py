@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity, cross_entropy, normalize, one
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, lines, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, dots, lines, panels
 from neuropil.data import FewShotEpisodes, load, pool, quarter_turns
 from neuropil.data.few_shot_episodes import Episodes
 from neuropil.learning import Replicas, learn_from_draws
@@ -240,7 +240,7 @@ def learnt(
         return torch.stack([one.seen for one in drawn]), one_hot(label, WAYS).float(), torch.stack([targets(one) for one in drawn])
 
     losses = learn_from_draws(nets, draw, loss, steps=size.updates, rate=RATE, max_norm=None)
-    return [{name: tensor.clone() for name, tensor in net.state_dict().items()} for net in nets.unstack()], losses
+    return [net.state_dict() for net in nets.unstack()], losses
 
 
 def changed(arm: Settings, draws: torch.Generator) -> Change | None:
@@ -293,10 +293,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
         return [by_nearest(budget, seed) for seed in seeds]
     own = tuple((name, value) for name, value in arm.items() if name != "change")
     nets, losses = learnt(own, tuple(budget.items()), tuple(seeds))
-    means = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
-    course = Curve(
-        [budget.updates * (k + 1) / len(means) for k in range(len(means))], means, "update", "loss in nats, mean over seeds side by side"
-    )
+    course = Curve.coarse(losses, "update", "loss in nats, mean over seeds side by side")
     made: list[Outcome] = []
     for seed, tensors in zip(seeds, nets, strict=True):
         net = network(arm, budget, seed)
@@ -387,16 +384,10 @@ def presentations_figure(table: Table) -> Figure:
 def gradients_figure(table: Table) -> Figure:
     """How true the gradients are, and how the arms learn."""
     figure, (left, right) = panels(1.1, 1, height=3.6)
-    for arm in ("predicted", "true", "none"):
-        if arm not in table.arms:
-            continue
-        if arm != "none":
-            for name, style in (("read", "-"), ("write", ":")):
-                curve = mean_curve(table.curves(arm, f"agreement_{name}"))
-                left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, ls=style)
-                left.set(xlabel=curve.x_label, ylabel=curve.y_label)
-        curve = mean_curve(table.curves(arm, "course"))
-        right.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.5, label=arm)
-        right.set(xlabel=curve.x_label, ylabel="loss")
+    shown = [arm for arm in ("predicted", "true", "none") if arm in table.arms]
+    for name, style in (("read", "-"), ("write", ":")):
+        lines(left, {arm: table.curves(arm, f"agreement_{name}") for arm in shown if arm != "none"}, COLOURS, ls=style)
+    lines(right, {arm: table.curves(arm, "course") for arm in shown}, COLOURS)
+    right.set_ylabel("loss")
     right.legend(fontsize=8, frameon=False, labelcolor=GREY)
     return figure

@@ -173,7 +173,7 @@ def learnt(arm: tuple[tuple[str, Any], ...], budget: tuple[tuple[str, Any], ...]
         return (*(torch.stack(part) for part in list(zip(*given, strict=True))[:3]), torch.stack(targets))
 
     losses = learn_from_draws(nets, draw, loss_of(of), steps=size.steps, rate=of.rate)
-    own = [{name: tensor.clone() for name, tensor in net.state_dict().items()} for net in nets.unstack()]
+    own = [net.state_dict() for net in nets.unstack()]
     return Learnt(own, losses, acting(of, network(of, size, seeds[0])))
 
 
@@ -212,8 +212,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
     """Train a net a seed, all side by side, and ask new questions about new memories."""
     parts = {name: value for name, value in arm.items() if name != "permuted"}
     found = learnt(tuple(parts.items()), tuple(budget.items()), tuple(seeds))
-    means = [float(np.mean(part)) for part in np.array_split(found.losses, min(20, len(found.losses)))]
-    curve = Curve([budget.steps * (k + 1) / len(means) for k in range(len(means))], means, "step", "loss, mean over seeds side by side")
+    curve = Curve.coarse(found.losses, "step", "loss, mean over seeds side by side")
     made: list[Outcome] = []
     for seed, tensors in zip(seeds, found.tensors, strict=True):
         net = network(arm, budget, seed)

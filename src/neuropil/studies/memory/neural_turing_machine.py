@@ -210,7 +210,7 @@ def learnt(
 
     losses = learn_from_draws(nets, draw, loss, steps=size.steps, rate=of.rate, max_norm=10.0)
     numbers = float(heard(cast("Copier", nets[0])))
-    return [{name: tensor.clone() for name, tensor in net.state_dict().items()} for net in nets.unstack()], losses, numbers
+    return [net.state_dict() for net in nets.unstack()], losses, numbers
 
 
 def early(budget: Settings, length: int) -> tuple[int, int]:
@@ -280,13 +280,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
     parts = {name: value for name, value in arm.items() if name != "stays"}
     nets, losses, numbers = learnt(tuple(parts.items()), tuple(budget.items()), tuple(seeds))
     cost = {"parameters": numbers, "samples": float(16 * budget.steps)}
-    means = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
-    curve = Curve(
-        [budget.steps * (k + 1) / len(means) for k in range(len(means))],
-        means,
-        "update",
-        "loss in nats a bit, mean over seeds side by side",
-    )
+    curve = Curve.coarse(losses, "update", "loss in nats a bit, mean over seeds side by side")
     longest = budget.longest
     made: list[Outcome] = []
     for seed, tensors in zip(seeds, nets, strict=True):

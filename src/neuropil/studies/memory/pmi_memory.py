@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -161,8 +160,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
         return cross_entropy(y.flatten(0, -2), target.flatten())
 
     losses = learn_from_draws(nets, draw, loss, steps=budget.steps, rate=arm.rate)
-    parts = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
-    curve = Curve([budget.steps * (k + 1) / len(parts) for k in range(len(parts))], parts, "step", "loss, mean over seeds side by side")
+    curve = Curve.coarse(losses, "step", "loss, mean over seeds side by side")
     made: list[Outcome] = []
     for net, one in zip(nets.unstack(), given, strict=True):
         assert isinstance(net, SlotMemoryTransformer)

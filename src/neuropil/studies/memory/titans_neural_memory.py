@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -151,7 +150,7 @@ def learnt(
         return torch.stack([one.x for one in drawn]), torch.stack([one.target for one in drawn])
 
     losses = learn_from_draws(nets, draw, loss, steps=size.steps, rate=of.rate)
-    return [{name: tensor.clone() for name, tensor in net.state_dict().items()} for net in nets.unstack()], losses
+    return [net.state_dict() for net in nets.unstack()], losses
 
 
 def right(y: Tensor, given: Recall) -> Tensor:
@@ -204,10 +203,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
     """Train a net a seed to recall, all at once, and ask each for pairs of new sequences."""
     parts = {name: value for name, value in arm.items() if name != "write"}
     nets, losses = learnt(tuple(parts.items()), tuple(budget.items()), tuple(seeds))
-    means = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
-    curve = Curve(
-        [budget.steps * (k + 1) / len(means) for k in range(len(means))], means, "update", "loss in nats, mean over seeds side by side"
-    )
+    curve = Curve.coarse(losses, "update", "loss in nats, mean over seeds side by side")
     of, write = task(budget), arm.get("write", 1.0)
     made: list[Outcome] = []
     for seed, tensors in zip(seeds, nets, strict=True):

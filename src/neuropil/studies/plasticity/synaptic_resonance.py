@@ -230,8 +230,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
         "steps": float(budget.steps),
         "samples": float(budget.steps * budget.batch),
     }
-    parts = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
-    curve = Curve([budget.steps * (k + 1) / len(parts) for k in range(len(parts))], parts, "update", "loss, mean over seeds side by side")
+    curve = Curve.coarse(losses, "update", "loss, mean over seeds side by side")
     made: list[Outcome] = []
     for seed, net in zip(seeds, nets.unstack(), strict=True):
         assert isinstance(net, FastWeightTransformer)
