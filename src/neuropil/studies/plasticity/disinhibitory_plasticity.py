@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot, softplus
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, lines, panels
+from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
 from neuropil.data import draw_split, load, pool
 from neuropil.learning import Backprop, DisinhibitoryLearning, Replicas, fit, ridge
 from neuropil.networks import DisinhibitoryNet
@@ -299,8 +299,11 @@ def arms_figure(table: Table) -> Figure:
     shown = [arm for arm in COLOURS if arm in table.arms]
     dots(left, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     left.set(xlabel="test accuracy")
-    for ax, name in ((middle, "alignment_by_epoch"), (right, "loss_by_epoch")):
-        lines(ax, {arm: table.curves(arm, name) for arm in shown if name in table.outcomes[arm][0]}, COLOURS)
+    for arm in shown:
+        for ax, name in ((middle, "alignment_by_epoch"), (right, "loss_by_epoch")):
+            if name in table.outcomes[arm][0]:
+                curve = mean_curve(table.curves(arm, name))
+                ax.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6)
     middle.axhline(0, color=GREY, lw=0.6)
     middle.set(xlabel="epoch", ylabel="cosine with backpropagation")
     right.set(xlabel="epoch", ylabel="loss", yscale="log")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Lesion, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, lines, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, mean_curve, panels
 from neuropil.cells import EchoUnit
 from neuropil.interpret import memory_curve
 from neuropil.networks import Reservoir, settle_inhibition
@@ -304,8 +304,9 @@ def memory_figure(table: Table) -> Figure:
     """How far back each reservoir remembers."""
     figure, (left, right) = panels(1.3, 1, height=4.0)
     shown = [arm for arm in COLOURS if arm in table.arms]
-    lines(left, {arm: table.curves(arm, "memory") for arm in shown}, COLOURS)
     for place, arm in enumerate(shown):
+        curve = mean_curve(table.curves(arm, "memory"))
+        left.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.5)
         values = table.values(arm, "memory_capacity")
         shift = np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else np.zeros(1)
         right.scatter(values, place + shift, s=13, color=COLOURS[arm], alpha=0.7, lw=0)

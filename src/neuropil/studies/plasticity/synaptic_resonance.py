@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, lines, panels
+from neuropil.atlas.pages.panels import GREY, dots, mean_curve, panels
 from neuropil.data import ContextRecall, Recall
 from neuropil.learning import Replicas
 from neuropil.learning.drawn import learn_from_draws
@@ -230,7 +230,8 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
         "steps": float(budget.steps),
         "samples": float(budget.steps * budget.batch),
     }
-    curve = Curve.coarse(losses, "update", "loss, mean over seeds side by side")
+    parts = [float(np.mean(part)) for part in np.array_split(losses, min(20, len(losses)))]
+    curve = Curve([budget.steps * (k + 1) / len(parts) for k in range(len(parts))], parts, "update", "loss, mean over seeds side by side")
     made: list[Outcome] = []
     for seed, net in zip(seeds, nets.unstack(), strict=True):
         assert isinstance(net, FastWeightTransformer)
@@ -260,7 +261,9 @@ def recall_figure(table: Table) -> Figure:
     dots(left, {arm: table.values(arm, "accuracy") for arm in shown}, COLOURS)
     left.axvline(0.125, color=GREY, lw=0.8, ls=":")
     left.set(xlabel="recall", xlim=(0, 1.02))
-    lines(right, {arm: table.curves(arm, "by_place") for arm in shown}, COLOURS, marker="o")
+    for arm in shown:
+        curve = mean_curve(table.curves(arm, "by_place"))
+        right.plot(curve.x, curve.y, color=COLOURS[arm], lw=1.6, marker="o", ms=3)
     right.set(xlabel="place of the pair", ylabel="recall", ylim=(0, 1.02))
     return figure
 
