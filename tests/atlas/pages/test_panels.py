@@ -1,7 +1,7 @@
 import pytest
 
 from neuropil.atlas import AtlasError, Curve
-from neuropil.atlas.pages.panels import GREY, dots, lines, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, accuracy_matrices, dots, lines, mean_curve, panels
 
 
 def test_panels_are_listed_row_by_row_transparent_and_as_wide_as_asked():
@@ -55,6 +55,25 @@ def test_lines_are_means_over_seeds_in_their_arms_colour_and_label_the_axes():
 def test_a_line_without_a_colour_is_refused_in_a_sentence():
     with pytest.raises(AtlasError, match="'plain' has none"):
         lines(panels(1)[1][0], {"plain": [Curve([1], [2], "task", "share")]}, {})
+
+
+def test_accuracy_matrices_shade_what_was_learned_by_then_and_tell_the_last_row():
+    accuracies = {"with_memory": [[0.9, 0.2], [0.6, 1.0]], "plain": [[0.9, 0.2], [0.3, 0.8]]}
+    figure = accuracy_matrices(accuracies, {"with_memory": "#ff0000", "plain": "#0000ff"}, floor=0.2, names={"plain": "control"})
+    memory, plain = figure.axes
+    assert (memory.get_title(), plain.get_title()) == ("with memory: 0.800", "control: 0.550")
+    shades = memory.get_images()[0].get_array()
+    assert shades[..., :3].reshape(-1, 3).tolist() == [[1, 0, 0]] * 4
+    assert shades[..., 3].tolist() == [[pytest.approx((0.7 / 0.8) ** 2), 0], [pytest.approx(0.25), 1]]
+    assert [text.get_text() for text in plain.texts] == [".90", ".30", ".80"]
+    many = accuracy_matrices({"plain": [[0.5] * 6] * 6}, {"plain": "#0000ff"}).axes[0]
+    assert not many.texts
+
+
+@pytest.mark.parametrize(("accuracy", "floor"), [([[0.5, 0.5]], 0.0), ([], 0.0), ([[0.5]], 1.0)])
+def test_what_is_no_accuracy_matrix_is_refused_in_a_sentence(accuracy, floor):
+    with pytest.raises(AtlasError, match="a row and a column a task"):
+        accuracy_matrices({"plain": accuracy}, {"plain": "red"}, floor)
 
 
 def test_mean_curve_averages_seeds_and_refuses_other_grids():

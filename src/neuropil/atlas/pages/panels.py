@@ -1,4 +1,4 @@
-"""What the figures of studies share: transparent panels that read on light and dark pages, dots a seed, a line an arm, and averages of curves."""
+"""What the figures of studies share: transparent panels that read on light and dark pages, dots a seed, a line an arm, accuracy matrices, and averages of curves."""
 
 from __future__ import annotations
 
@@ -71,6 +71,50 @@ def lines(
         mean = mean_curve(row)
         ax.plot(mean.x, mean.y, color=colours[arm], label=(names or {}).get(arm, arm.replace("_", " ")), **{"lw": 1.6, "ms": 3, **style})
         ax.set(xlabel=mean.x_label, ylabel=mean.y_label)
+
+
+def accuracy_matrices(
+    accuracies: Mapping[str, Sequence[Sequence[float]]],
+    colours: Mapping[str, str],
+    floor: float = 0.0,
+    names: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw a panel an arm: accuracy [T, T] on task j (column) after task i (row), of the tasks learned by then, and above it the mean of the last row.
+
+    The deeper an arm's colour, the nearer to 1; there is none at ``floor``. Numbers are written in where there are five tasks or fewer.
+    Down a column a task is forgotten, along the diagonal it is learned.
+    Raises ``AtlasError`` for a matrix that is not square, an arm without a colour, or a floor outside [0, 1).
+    """
+    figure, axes = panels(*[1] * len(accuracies), height=0.7 + 10 / max(4, len(accuracies)))
+    for ax, (arm, accuracy) in zip(axes, accuracies.items(), strict=True):
+        if arm not in colours or not accuracy or any(len(row) != len(accuracy) for row in accuracy) or not 0 <= floor < 1:
+            raise AtlasError(
+                f"accuracy_matrices() takes a colour and a row and a column a task of every arm, over a floor in [0, 1); {arm!r} has {accuracy}, the floor is {floor}."
+            )
+        _accuracy_matrix(ax, accuracy, colours[arm], floor)
+        ax.set_title(
+            f"{(names or {}).get(arm, arm.replace('_', ' '))}: {math.fsum(accuracy[-1]) / len(accuracy):.3f}", fontsize=10, color=GREY
+        )
+    axes[0].set_ylabel("after task")
+    return figure
+
+
+def _accuracy_matrix(ax: Axes, accuracy: Sequence[Sequence[float]], colour: str, floor: float) -> None:
+    from matplotlib.colors import to_rgb
+
+    tasks = len(accuracy)
+    shades = [[max(0.0, (value - floor) / (1 - floor)) ** 2 * (j <= i) for j, value in enumerate(row)] for i, row in enumerate(accuracy)]
+    ax.imshow([[(*to_rgb(colour), min(1.0, shade)) for shade in row] for row in shades])
+    for i in range(tasks if tasks <= 5 else 0):
+        for j in range(i + 1):
+            ink = "white" if shades[i][j] > 0.5 else GREY
+            ax.text(j, i, f"{accuracy[i][j]:.2f}".lstrip("0"), ha="center", va="center", fontsize=8, color=ink)
+    ticks = range(0, tasks, 1 + tasks // 7)
+    ax.set_xticks(ticks, [str(k + 1) for k in ticks])
+    ax.set_yticks(ticks, [str(k + 1) for k in ticks])
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    ax.set_xlabel("accuracy on task")
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:

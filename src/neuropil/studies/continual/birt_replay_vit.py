@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, pairw
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, dots, lines, panels
+from neuropil.atlas.pages.panels import GREY, accuracy_matrices, dots, lines, panels
 from neuropil.continual import ClassBalancedStore, StochasticCopy, attention_noise, continual_metrics, feature_mixup
 from neuropil.data import SplitStream, corrupt, load, pool
 from neuropil.learning import Replicas
@@ -461,7 +461,7 @@ def trials(arm: Settings, budget: Settings, seeds: list[Seed]) -> list[Outcome]:
                 "tasks learned",
                 "accuracy on tasks so far",
             ),
-            "matrix": Matrix(course[r].tolist(), "task asked", "after task"),
+            "matrix": Matrix(course[r].tolist(), "after task", "accuracy on task"),
         }
         made.append(found)
     return made
@@ -510,3 +510,13 @@ def forgetting_figure(table: Table) -> Figure:
     dots(right, {arm: table.values(arm, "corrupted_accuracy") for arm in shown}, COLOURS)
     right.set_xlabel("accuracy on corrupted images")
     return figure
+
+
+@study.figure(
+    "matrices",
+    "One seed. A row is the state after a task, a column the task tested: down a column a task is forgotten, along the diagonal it is learned. Above a panel: the mean of the last row, the final average accuracy.",
+)
+def matrices_figure(table: Table) -> Figure:
+    """Which task is known when."""
+    shown = [arm for arm in ("birt", "control", "plain", "sequential") if arm in table.arms]
+    return accuracy_matrices({arm: table.matrix(arm, "matrix").values for arm in shown}, COLOURS)

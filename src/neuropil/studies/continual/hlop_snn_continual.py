@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, accuracy_matrices, mean_curve, panels
 from neuropil.continual import (
     GradientProjection,
     HebbianSubspace,
@@ -476,34 +476,7 @@ def _shown(table: Table, *arms: str) -> list[str]:
 def matrices(table: Table) -> Figure:
     """The phenomenon itself: which task is known when."""
     shown = _shown(table, "hlop", "svd", "examples", "random", "none")
-    figure, axes = panels(*[1] * len(shown), height=3.2)
-    for ax, arm in zip(axes, shown, strict=True):
-        values = np.asarray(table.matrix(arm, "accuracy_matrix").values)
-        known = np.tril(np.ones_like(values)) > 0
-        shade = np.zeros((*values.shape, 4))
-        shade[..., :3] = [int(COLOURS[arm][i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        shade[..., 3] = np.where(known, np.clip((values - 0.3) / 0.7, 0, 1) ** 2, 0)
-        ax.imshow(shade)
-        for (row, column), value in np.ndenumerate(values):
-            if known[row, column]:
-                ax.text(
-                    column,
-                    row,
-                    f"{value:.2f}".lstrip("0"),
-                    ha="center",
-                    va="center",
-                    fontsize=8,
-                    color="white" if shade[row, column, 3] > 0.5 else GREY,
-                )
-        ticks = range(len(values))
-        ax.set_xticks(ticks, [str(k + 1) for k in ticks])
-        ax.set_yticks(ticks, [str(k + 1) for k in ticks])
-        ax.spines[:].set_visible(False)
-        ax.tick_params(length=0)
-        ax.set(xlabel="accuracy on task")
-        ax.set_title(f"{arm}: {table.outcomes[arm][0]['accuracy']:.3f}", fontsize=10, color=GREY)
-    axes[0].set_ylabel("after task")
-    return figure
+    return accuracy_matrices({arm: table.matrix(arm, "accuracy_matrix").values for arm in shown}, COLOURS, floor=0.3)
 
 
 @study.figure(
