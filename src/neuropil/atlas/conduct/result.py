@@ -101,7 +101,7 @@ def _verdict(
     if word == "supported" and not lesion_costs_on_primary(study, found, budget):
         withheld.append("lesion: the benefit survives the mechanism's lesion on the primary metric")
     if registration.descriptive:
-        withheld.append(f"power: {registration.power['reached']:.0%} at {len(registration.seeds)} seeds, under 80 %")
+        withheld.append(f"power: {registration.power['reached']:.1%} at {len(registration.seeds)} seeds, under 80 %")
     if study.fidelity == "unverifiable":
         withheld.insert(0, "the text gives no recoverable equations")
     shown = "unverifiable" if study.fidelity == "unverifiable" else "descriptive" if withheld else word
