@@ -106,7 +106,7 @@ def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES, on: On = "loca
     from neuropil.atlas.conduct.loading import find
     from neuropil.atlas.conduct.registration import power_of
     from neuropil.atlas.conduct.result import fingerprint
-    from neuropil.atlas.conduct.run import smoke
+    from neuropil.atlas.conduct.run import core_minutes, smoke
     from neuropil.atlas.conduct.store import Store
     from neuropil.atlas.conduct.tuning import tune as tune_study
     from neuropil.atlas.terminal import progress
@@ -120,8 +120,10 @@ def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES, on: On = "loca
     tell_moved(store)
     for arm, point in record["chosen"].items():
         out.print(f"{arm}: " + ", ".join(f"{name} {value:g}" for name, value in point.items()))
-    for spread in power_of(study, record, budget)[1]["contrasts"]:
+    n, power = power_of(study, record, budget)
+    for spread in power["contrasts"]:
         out.print(f"{spread['contrast']}: spread {spread['spread']:.4g}, {spread['n']} seeds for {spread['power']:.0%} power")
+    out.print(f"A run of {n} seeds: about {core_minutes(study, record, budget, n):.1f} core-minutes, if every arm costs what these did.")
     for edge in record["edges"]:
         out.print(f"[red]optimum at the grid's edge[/red] {escaped(edge)}: widen the grid, tune again")
     out.print(f"Written to {source.folder / 'tuning.json'}. Next: `neuropil register {slug} --budget {budget}`.")

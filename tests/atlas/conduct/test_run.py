@@ -12,6 +12,7 @@ from neuropil.atlas.conduct.ledger import Ledger
 from neuropil.atlas.conduct.local import Local
 from neuropil.atlas.conduct.refresh import refresh
 from neuropil.atlas.conduct.registration import read
+from neuropil.atlas.conduct.run import core_minutes, default_arms
 from neuropil.atlas.files import alone, write_result
 
 
@@ -209,6 +210,15 @@ def test_a_tuning_optimum_at_the_edge_blocks(bench):
     assert bench.tune()["edges"]
     with pytest.raises(AtlasError, match="grid's edge"):
         bench.register()
+
+
+def test_what_a_run_will_cost_is_foretold_from_the_tuning(bench):
+    record = bench.tune()
+    assert set(record["seconds"]) == {"boosted", "plain"}
+    study = bench.source.load()
+    arms = default_arms(study, "desk")
+    record["seconds"] = {"boosted": 9.0, "plain": 3.0}
+    assert core_minutes(study, record, "desk", 20) == pytest.approx(20 * len(arms) * 6 / 60)
 
 
 def test_a_second_tuning_at_once_is_refused_by_the_name_of_the_first(bench):

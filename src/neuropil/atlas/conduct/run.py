@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,6 +77,12 @@ def default_arms(study: Study, budget: str) -> list[str]:
         arm for condition in study.gate.conditions for arm in condition.arms
     }
     return [arm for arm in study.arms if budget == "smoke" or arm != study.off.arm or arm in named]
+
+
+def core_minutes(study: Study, tuning: dict[str, Any], budget: str, n: int) -> float:
+    """Foretell what a run of ``n`` seeds takes if every arm costs what those did whose spread was measured when it was tuned."""
+    spent = tuning["seconds"].values()
+    return n * len(default_arms(study, budget)) * math.fsum(spent) / len(spent) / 60
 
 
 def _measure(

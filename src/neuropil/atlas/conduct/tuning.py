@@ -45,7 +45,7 @@ def tune(
         arms = list(dict.fromkeys(arm for contrast in study.primaries for arm in (contrast.a, contrast.b)))
         cells = plan(source, study, budget, arms, spread_seeds, chosen=followed, digests=digests)
         compute(source, cells, store, on=on, watch=watch)
-        measured, _ = table(cells, store, arms, spread_seeds)
+        measured, seconds = table(cells, store, arms, spread_seeds)
         values: dict[str, dict[str, list[float]]] = {}
         for contrast in study.primaries:
             for arm in (contrast.a, contrast.b):
@@ -60,6 +60,7 @@ def tune(
             "chosen": chosen,
             "edges": edges,
             "spread": {"seeds": spread_seeds, "values": values},
+            "seconds": {arm: math.fsum(spent) / len(spent) for arm, spent in seconds.items()},
             "fingerprint": fingerprint,
             "code": source.code,
             "at": now(),
