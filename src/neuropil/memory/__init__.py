@@ -3,6 +3,7 @@
 from neuropil.memory.appended import AppendedMemory
 from neuropil.memory.consolidated import ConsolidatedHebb
 from neuropil.memory.dual_coding import DualCodingMemory, attend_nearest
+from neuropil.memory.dual_coding_store import DualCodingStore
 from neuropil.memory.fast_weights import FastWeights, RelevanceGate
 from neuropil.memory.hopfield import Hopfield
 from neuropil.memory.index_layer import IndexLayer
@@ -17,6 +18,7 @@ from neuropil.memory.multitasking import (
     noisy_examples,
     overlaps,
 )
+from neuropil.memory.neural_key_value import NeuralKeyValueMemory
 from neuropil.memory.neural_memory import NeuralMemory
 from neuropil.memory.neural_turing_machine import NeuralTuringMemory
 from neuropil.memory.outer_product_memory import OuterProductMemory
@@ -24,6 +26,7 @@ from neuropil.memory.protocol import MEMORIES, AskedByContent, Bounded, Erasable
 from neuropil.memory.resonator import AttentionCleanup, ResonatorNetwork, ThresholdCleanup, projection_cleanup, random_codebooks
 from neuropil.memory.slot_working_memory import SlotWorkingMemory
 from neuropil.memory.sparsey import SparseyField
+from neuropil.memory.sparsey_memory import SparseyMemory
 from neuropil.memory.spiking_cam import SpikingCAM
 from neuropil.memory.top_k_attention import TopKAttention, drawn_linear
 from neuropil.memory.willshaw import WillshawMemory
@@ -36,6 +39,7 @@ __all__ = [
     "Bounded",
     "ConsolidatedHebb",
     "DualCodingMemory",
+    "DualCodingStore",
     "Erasable",
     "FastWeights",
     "Hopfield",
@@ -45,6 +49,7 @@ __all__ = [
     "Memory",
     "MemoryCost",
     "MultitaskingHebbian",
+    "NeuralKeyValueMemory",
     "NeuralMemory",
     "NeuralTuringMemory",
     "OuterProductMemory",
@@ -52,6 +57,7 @@ __all__ = [
     "ResonatorNetwork",
     "SlotWorkingMemory",
     "SparseyField",
+    "SparseyMemory",
     "SpikingCAM",
     "ThresholdCleanup",
     "TopKAttention",

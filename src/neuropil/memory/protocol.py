@@ -75,7 +75,7 @@ class MemoryCost(NamedTuple):
 def memory_cost(memory: Memory, s: Any) -> MemoryCost:
     """Count what a memory takes, as it stands in ``s`` (one memory, or one a leading axis: the mean)."""
     fields = dict(leaves(s))
-    copies = max(1, fields[memory.synapses[0]].numel() // (memory.cue_size * memory.content_size))
+    copies = max(1, fields[memory.synapses[0]].numel() // dict(leaves(memory.initial()))[memory.synapses[0]].numel())
     weights = torch.cat([fields[name].flatten() for name in memory.synapses])
     _, counts = weights.unique(return_counts=True)
     share = counts.double() / len(weights)
