@@ -28,22 +28,34 @@ WANTED = 0.9
 ALONE = ("fragments", "noise")
 """Tasks in which a content is asked by a part of itself, so that a network may settle; in the others it takes one step."""
 INERTIA = {"tuned": "inertia", "values": (0.0, 1.0, 2.0, 8.0)}
+MODULES = {"tuned": "modules", "values": (2, 4, 8, 16)}
+RATE = {"momentum": 0.5, "tuned": "rate", "values": (0.01, 0.03, 0.1, 0.3)}
 OWN: Mapping[str, Mapping[str, Any]] = {
     "ConsolidatedHebb": {"memory": "ConsolidatedHebb", "consolidation": 1, **INERTIA},
+    "DualCoding": {"memory": "DualCodingStore", "tuned": "sharpness", "values": (0.25, 1.0, 4.0, 16.0)},
     "Hopfield": {"memory": "Hopfield", **INERTIA},
     "Hopfield-dense": {"memory": "Hopfield", "activity": 0.5, **INERTIA},
     "KeyValue-delta": {"memory": "KeyValueMemory", "write": "delta", "tuned": "strength", "values": (0.03, 0.1, 0.3, 1.0)},
     "KeyValue-hebb": {"memory": "KeyValueMemory", "write": "hebb"},
+    "NeuralMemory-deep": {"memory": "NeuralKeyValueMemory", **RATE},
+    "NeuralMemory-matrix": {"memory": "NeuralKeyValueMemory", "hidden": 0, **RATE},
+    "Sparsey": {"memory": "SparseyMemory", "gain": 1.0, "least": 0.4, **MODULES},
+    "Sparsey-random": {"memory": "SparseyMemory", "gain": 0.0, **MODULES},
     "SpikingCAM": {"memory": "SpikingCAM"},
     "WillshawMemory": {"memory": "WillshawMemory", "tuned": "needed", "values": (0.55, 0.7, 0.85, 1.0)},
 }
 """Which entries there are, and the one setting that is tuned of each, four values."""
 NOTES = {
     "ConsolidatedHebb": "Consolidated at once, which makes it Willshaw's matrix, read by settling to as many winners as a pattern has; tuned is what a cell's own activity weighs.",
+    "DualCoding": "The last pairs as rows, as many as have the synapses of a matrix, read by attention over the eight likest; tuned is its sharpness.",
     "Hopfield": "The covariance rule for sparse patterns, read as ConsolidatedHebb.",
     "Hopfield-dense": "The rule for patterns of which half is active, here on sparse ones: what the covariance rule is worth.",
     "KeyValue-delta": "Fast weights by the delta rule; tuned is the strength of a write.",
     "KeyValue-hebb": "Fast weights by Hebb's rule, the plain correlation matrix; nothing to tune.",
+    "NeuralMemory-deep": "A perceptron with a hidden layer, as large as leaves the synapses of a matrix, one step of descent a write, of which half goes on in the next; tuned is its rate.",
+    "NeuralMemory-matrix": "The same without a hidden layer: the delta rule with momentum.",
+    "Sparsey": "Cues get codes of one winner a module, drawn with less noise the more familiar they are, by gain and least familiarity as its study tuned them; tuned is the number of modules, among which cells are shared out.",
+    "Sparsey-random": "The same with all codes drawn alike: what familiarity is worth.",
     "SpikingCAM": "Two pathways, so twice the synapses; cues of one cell. It cannot be told to erase and overwrites by itself; nothing to tune.",
     "WillshawMemory": "Clipped synapses; tuned is the share of the cue's active cells that a cell must hear.",
     "List": "No network: the last pairs written out as numbers of active cells, in as many bits as a matrix of binary synapses has; read by comparing with all.",
@@ -74,6 +86,12 @@ board = Board(
             {},
         ),
         "pairs": _task("600 pairs of patterns. What goes with this one?", {"patterns": 600}, {}),
+        "copy": _task(
+            "A sequence of 256 patterns, each under its position, a bump of 8 cells that moves on by one. Read back in order, what is it?",
+            {},
+            {},
+            "Neighbouring positions share all cells but one, and each content hangs on one position; all are asked.",
+        ),
         "sequence": _task(
             "A sequence of 500 patterns. What are the next 15, when each answer is the next question?",
             {"patterns": 500, "steps": 15, "starts": 20},
@@ -114,9 +132,9 @@ board = Board(
         "write": Metric("seconds", kind="time", better="lower", label="one write"),
         "recall": Metric("seconds", kind="time", better="lower", label="one recall"),
     },
-    note="Held equal are the patterns, their order, the questions and, but for SpikingCAM, the number of synapses (256 x 256, at places 64 x 256); bits a synapse are not, and are shown: a list of as many bits as a matrix of "
-    "binary synapses stands beside them. Graded answers are cut to as many winners as a pattern has, which networks that settle are told too; binary answers are taken as they are. One setting of each memory was tuned, "
-    "four values, by its place in its own list; the ends are natural bounds. Random patterns only: nothing is said of correlated ones.",
+    note="Held equal are the patterns, their order, the questions and the number of synapses (256 x 256, at places 64 x 256; SpikingCAM has twice as many, and those with cells or rows between cue and content as near as whole cells allow); "
+    "bits a synapse are not, and are shown: a list of as many bits as a matrix of binary synapses stands beside them. Graded answers are cut to as many winners as a pattern has, which networks that settle are told too; binary answers are taken as they are. One setting of each memory was tuned, "
+    "four values, by its place in its own list; the ends are natural bounds or lie beyond what pilots found best. Random patterns only: nothing is said of correlated ones. Memories that a trained network steers or whose maps are learned cannot be written and asked by themselves; they are in their own studies.",
 )
 
 
@@ -124,7 +142,7 @@ board = Board(
 def trial(entry: Settings, task: str, budget: Settings, seed: Seed) -> Outcome:
     """Write a session into one memory and ask it."""
     session = RECALL[task](budget, seed)
-    memory, timed = make(entry, task, budget, session), _Timed()
+    memory, timed = make(entry, task, budget, session, seed), _Timed()
     with torch.no_grad():
         s, score = _capacity(memory, session, budget, seed, timed) if session.marks else _recalled(memory, session, budget, timed)
     taken = {"synapses": float(memory.cue_size * memory.content_size), "bits": 1.0}
@@ -199,8 +217,8 @@ def crossing(marks: tuple[int, ...], scores: list[float]) -> float:
     return before[0]
 
 
-def make(entry: Settings, task: str, budget: Settings, session: Session) -> Any:
-    """Make the memory of an entry for a session: its class is offered the sizes, the activity and how many win, and takes what it has a name for."""
+def make(entry: Settings, task: str, budget: Settings, session: Session, seed: Seed) -> Any:
+    """Make the memory of an entry for a session: its class is offered the sizes, the activity, how many win and a generator, and takes what it has a name for."""
     (cue, content), *_ = session.written
     if entry.memory == "List":
         bits = len(cue) * len(content)
@@ -214,6 +232,7 @@ def make(entry: Settings, task: str, budget: Settings, session: Session) -> Any:
         "activity": budget.active / budget.cells,
         "winners": budget.active,
         "steps": 20 if task in ALONE else 1,
+        "generator": seed.torch("init"),
     }
     offered |= {name: value for name, value in entry.items() if name not in ("memory", "tuned", "values", "choice", "code", "needed")}
     if entry.get("tuned"):
@@ -239,15 +258,6 @@ def refuses(entry: Entry, task: str) -> str | None:
     if task == "places" and not tags & {"pairs", "one-hot"}:
         return "its cues and contents are the same cells"
     return None
-
-
-def _entries() -> dict[str, Entry]:
-    """The entries above, every other memory of the library in its own settings, and the list."""
-    found = {name: _entry(settings["memory"], settings, NOTES[name]) for name, settings in OWN.items()}
-    there = {settings["memory"] for settings in OWN.values()}
-    others = [part.name for part in MEMORIES if part.make.__module__.startswith("neuropil.") and part.name not in there]
-    found |= {name: _entry(name, {"memory": name}) for name in others}
-    return found | {"List": Entry({"memory": "List"}, file=Path(inspect.getfile(ListMemory)), note=NOTES["List"])}
 
 
 def _entry(name: str, settings: Mapping[str, Any], note: str = "") -> Entry:

@@ -56,6 +56,14 @@ def pairs(budget: Settings, seed: Seed) -> Session:
     return _new(rows, rows[: budget.asked])
 
 
+def copy(budget: Settings, seed: Seed) -> Session:
+    """A sequence, each pattern under its position, a bump of ``active`` neighbouring cells that moves on by one cell of a ring a pattern; asked by the positions, in their order."""
+    contents = sparse_patterns(budget.cells, budget.cells, budget.active, seed.torch("data"))
+    bump = (torch.arange(budget.cells) < budget.active).float()
+    rows = [(bump.roll(place), content) for place, content in enumerate(contents)]
+    return _new(rows, rows)
+
+
 def sequence(budget: Settings, seed: Seed) -> Session:
     """A sequence, each pattern the content of the one before, replayed from several places by feeding answers back."""
     x = sparse_patterns(budget.patterns, budget.cells, budget.active, seed.torch("data"))
@@ -96,6 +104,7 @@ RECALL: dict[str, Callable[[Settings, Seed], Session]] = {
     "fragments": parts,
     "noise": astray,
     "pairs": pairs,
+    "copy": copy,
     "sequence": sequence,
     "overwritten": overwritten,
     "places": places,
