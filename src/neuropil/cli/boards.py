@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from neuropil.atlas.board.source import BoardSource
 
 
-@app.command("board")
+EPILOG = (
+    "`neuropil board` lists boards and their tasks; `neuropil board NAME` shows how its entries rank on each task, and who refuses which and why; `--task TASK` one of them. "
+    "`neuropil board memories --task pairs --entries WillshawMemory,mine.py:Mine --seeds 0:3` puts a part of your own beside one of the library."
+)
+
+
+@app.command("board", epilog=EPILOG)
 def read_board(
     name: Annotated[
         str | None,
@@ -23,7 +29,8 @@ def read_board(
     ] = None,
     task: Annotated[str | None, typer.Option(help="One task of the board; all by default.")] = None,
     entries: Annotated[
-        str | None, typer.Option(help="Explore with these entries only, as a,b; for a cell of your own FILE.py:Class.")
+        str | None,
+        typer.Option(help="Explore with these entries only, as a,b; for a part of your own (a cell, a memory, a strategy) FILE.py:Class."),
     ] = None,
     seeds: Annotated[str | None, typer.Option(help="Explore with these seeds, as 0:3 or 3,5; nothing is kept as a result.")] = None,
     run: Annotated[bool, typer.Option("--run", help="Run what is missing or stale; finished work is never done again.")] = False,

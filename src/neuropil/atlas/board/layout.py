@@ -24,13 +24,13 @@ def boards_table(rows: Sequence[tuple[str, str, str, str]]) -> Grid:
 def ranking(result: Plain, width: int, old: Mapping[str, str]) -> Grid:
     """Lay out one task, the best first; ``old`` names the entries that no longer stand for the code."""
     costs = [name for name in result["costs"] if varies(result, name)][: max(0, (width - 84) // 9)]
-    head = ["rank", "between", "entry", result["metric"]["label"], "95 %", *(["behind the first"] if width >= 80 else []), *costs]
+    head = ["rank", "between", "entry", result["metric"]["label"], "95 %", *(["behind the first"] if width >= 100 else []), *costs]
     rows = []
     for name, entry in result["entries"].items():
         between = _between(entry)
         limits = "" if entry["interval"] is None else f"[{entry['interval'][0]:.3g}, {entry['interval'][1]:.3g}]"
         row = [str(entry["rank"]), between, name + (" (stale)" if name in old else ""), number(entry["mean"]), limits]
-        row += [_behind(entry)] if width >= 80 else []
+        row += [_behind(entry)] if width >= 100 else []
         rows.append([*row, *(short(mean(entry["costs"][cost])) for cost in costs)])
     rows += [["", "", name, "refuses", *[""] * (len(head) - 4)] for name in refused(result)]
     return _grid(f"{result['title']}: {result['task']} ({len(result['seeds'])} seeds)", head, rows, numbers=3)
