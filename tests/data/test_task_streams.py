@@ -55,6 +55,26 @@ def test_any_turn_is_scipys_bilinear_rotation():
     np.testing.assert_allclose(turned[:, 7:13, 9:17].numpy(), expected[:, 7:13, 9:17], atol=1e-9)
 
 
+COLOURED = torch.rand(10, 3, 6, 8, generator=torch.Generator().manual_seed(2))
+
+
+def test_colour_pictures_turn_channel_by_channel():
+    turned = RotatedStream(COLOURED, Y[:10], angles=[20.0, 130.0], setting="domain")
+    for channel in range(3):
+        alone = RotatedStream(COLOURED[:, channel], Y[:10], angles=[20.0, 130.0], setting="domain")
+        for k in range(2):
+            torch.testing.assert_close(turned[k].inputs[:, channel], alone[k].inputs)
+
+
+def test_a_permutation_of_colour_pictures_moves_pixels_and_keeps_their_colours():
+    stream = PermutedStream(COLOURED, Y[:10], tasks=3, setting="domain", generator=numpy())
+    assert stream.permutations.shape == (3, 48)
+    for channel in range(3):
+        alone = PermutedStream(COLOURED[:, channel], Y[:10], tasks=3, setting="domain", generator=numpy())
+        for k in range(3):
+            assert torch.equal(stream[k].inputs[:, channel], alone[k].inputs)
+
+
 def test_drawn_angles_are_sorted_within_the_span():
     made = RotatedStream(X, Y, tasks=5, span=90.0, generator=numpy(3), setting="domain")
     assert list(made.angles) == sorted(made.angles)
@@ -68,6 +88,13 @@ def test_a_split_shows_every_example_once_with_the_labels_of_its_task():
         for new, old in enumerate(classes):
             assert torch.equal(task.inputs[task.labels == new], X[old == Y])
     assert sum(len(task) for task in stream) == 60
+
+
+def test_splits_of_unequal_size_count_labels_on_from_task_to_task():
+    stream = split(classes=[(0, 1, 5), (4,), (3, 2)], setting="class")
+    assert [sorted(set(task.labels.tolist())) for task in stream] == [[0, 1, 2], [3], [4, 5]]
+    assert (stream.outputs, stream.per_task, stream.sizes) == (6, 3, (3, 1, 2))
+    assert split(classes=[(0, 1, 5), (4,)], setting="task").outputs == 3
 
 
 def test_drawn_splits_cover_all_classes():
@@ -111,13 +138,14 @@ NAN = torch.full_like(X, float("nan"))
         (lambda: PermutedStream(X, Y - 1, tasks=2, setting="task", generator=numpy()), ValueError, "count from 0, -1"),
         (lambda: PermutedStream(X, Y, tasks=2, setting="task", generator=None), TypeError, "numpy generator"),
         (lambda: permuted().at(0, X, Y.to("meta")), ValueError, "labels on meta"),
-        (lambda: RotatedStream(X.flatten(1), Y, angles=[0], setting="task"), ValueError, r"pictures \[N, H, W\]"),
+        (lambda: RotatedStream(X.flatten(1), Y, angles=[0], setting="task"), ValueError, r"pictures \[N, H, W\] or"),
+        (lambda: RotatedStream(X[:, None, None], Y, angles=[0], setting="task"), ValueError, r"\[N, C, H, W\], torch.float32"),
         (lambda: RotatedStream(X.byte(), Y, angles=[0], setting="task"), ValueError, "floating-point"),
         (lambda: RotatedStream(X, Y, setting="task"), ValueError, "either angles, or tasks"),
         (lambda: RotatedStream(X, Y, angles=[float("nan")], setting="task"), ValueError, "finite"),
         (lambda: RotatedStream(X, Y, angles=[], setting="task"), ValueError, "tasks is at least 1"),
         (lambda: RotatedStream(X, Y, tasks=3, generator=7, setting="task"), TypeError, "numpy generator"),
-        (lambda: split(classes=[(0, 1), (2,)]), ValueError, "equally long"),
+        (lambda: split(classes=[(0, 1), ()]), ValueError, "none empty"),
         (lambda: split(classes=[(0, 1), (1, 2)]), ValueError, "no class twice"),
         (lambda: split(classes=[(0, 9)]), ValueError, "no example of class 9"),
         (lambda: split(per_task=2, generator=numpy()), ValueError, "one of the two"),

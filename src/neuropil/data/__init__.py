@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from neuropil.data.fast_mapping import FastMapping, MappingEpisodes, quarter_turns
     from neuropil.data.few_shot import FewShotBatch, FewShotSequences
     from neuropil.data.few_shot_episodes import Episodes, FewShotEpisodes
+    from neuropil.data.few_shot_sessions import FewShotSessions
     from neuropil.data.keyed_recall import KeyedRecall
     from neuropil.data.motion import MotionMovies, cosines, glimpses, gradient_events, space_time_patches, whiten
     from neuropil.data.paired_digits import Views, pair_by_class, spoken_views, written_views
     from neuropil.data.paired_inference import Inferences, PairedInference
+    from neuropil.data.power_law_stream import PowerLawStream
     from neuropil.data.sdr import k_winners, move_active, sparse_patterns
     from neuropil.data.sort_of_clevr import SceneQuestions, SortOfClevr
+    from neuropil.data.speaker_stream import SpeakerStream, speaker_labels
     from neuropil.data.speech import DigitSums, SpokenDigits, digit_sums, pair_up, spoken_digits
     from neuropil.data.streams import LabelSwapStream
     from neuropil.data.task_streams import PermutedStream, RotatedStream, Setting, SplitStream, Task, TaskStream
@@ -46,6 +49,7 @@ __all__ = [
     "FewShotBatch",
     "FewShotEpisodes",
     "FewShotSequences",
+    "FewShotSessions",
     "Inferences",
     "KeyedRecall",
     "LabelSwapStream",
@@ -55,12 +59,14 @@ __all__ = [
     "PairedInference",
     "PermutedStream",
     "Pictures",
+    "PowerLawStream",
     "Recall",
     "RotatedStream",
     "SceneQuestions",
     "Setting",
     "SortOfClevr",
     "SpeakerFold",
+    "SpeakerStream",
     "SplitStream",
     "SpokenDigits",
     "Status",
@@ -97,6 +103,7 @@ __all__ = [
     "space_time_patches",
     "sparse_patterns",
     "speaker_folds",
+    "speaker_labels",
     "spoken_digits",
     "spoken_views",
     "status",
@@ -122,6 +129,9 @@ _WHERE = {
     "fast_mapping": ("FastMapping", "MappingEpisodes", "quarter_turns"),
     "few_shot": ("FewShotBatch", "FewShotSequences"),
     "few_shot_episodes": ("Episodes", "FewShotEpisodes"),
+    "few_shot_sessions": ("FewShotSessions",),
+    "power_law_stream": ("PowerLawStream",),
+    "speaker_stream": ("SpeakerStream", "speaker_labels"),
     "by_speaker": ("SpeakerFold", "speaker_folds"),
     "sort_of_clevr": ("SceneQuestions", "SortOfClevr"),
     "speech": ("DigitSums", "SpokenDigits", "digit_sums", "pair_up", "spoken_digits"),
