@@ -32,7 +32,7 @@ MODULES = {"tuned": "modules", "values": (2, 4, 8, 16)}
 RATE = {"momentum": 0.5, "tuned": "rate", "values": (0.01, 0.03, 0.1, 0.3)}
 OWN: Mapping[str, Mapping[str, Any]] = {
     "ConsolidatedHebb": {"memory": "ConsolidatedHebb", "consolidation": 1, **INERTIA},
-    "DualCoding": {"memory": "DualCodingStore", "tuned": "sharpness", "values": (0.25, 1.0, 4.0, 16.0)},
+    "DualCoding": {"memory": "DualCodingStore", "tuned": "sharpness", "values": (1.0, 4.0, 16.0, 64.0)},
     "Hopfield": {"memory": "Hopfield", **INERTIA},
     "Hopfield-dense": {"memory": "Hopfield", "activity": 0.5, **INERTIA},
     "KeyValue-delta": {"memory": "KeyValueMemory", "write": "delta", "tuned": "strength", "values": (0.03, 0.1, 0.3, 1.0)},
