@@ -75,9 +75,11 @@ class NeuralKeyValueMemory(nn.Module):
         """Take one step towards ``content`` under ``cue``, and on in the direction of earlier ones."""
         key = self._key(s, cue).unsqueeze(-2)
         content = check_binary(content, self.content_size, s.change[0].shape[:-2], "content", "NeuralKeyValueMemory").unsqueeze(-2)
-        rates = (torch.full_like(key[..., 0], rate) for rate in (self.rate, self.momentum, self.forget))
-        _, after = self.network(key, key, content, *rates, self._whole(s))
-        return self.State(tuple(weight - start for weight, start in zip(after.weights, self._start(s), strict=True)), after.surprise)
+        whole = self._whole(s)
+        entered, errors = self.network.gradients(whole, key, content)
+        surprise = tuple(self.momentum * old - self.rate * (e.mT @ a) for old, e, a in zip(s.surprise, errors, entered, strict=True))
+        kept = ((1 - self.forget) * weight - start for weight, start in zip(whole.weights, self._start(s), strict=True))
+        return self.State(tuple(old + new for old, new in zip(kept, surprise, strict=True)), surprise)
 
     def recall(self, s: State, cue: Tensor) -> tuple[Tensor, State]:
         """Return what the network says to ``cue``, as numbers; the memory is left as it is."""
