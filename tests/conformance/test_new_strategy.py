@@ -44,6 +44,24 @@ class Scaling(Shrinking):
         return state
 
 
+class Peeking(Shrinking):
+    """Reads a task's labels as a whole and does not say so."""
+
+    def begin(self, model, examples, state):
+        return state | {"labels": examples[-1].unique()}
+
+
+class Relying(Shrinking):
+    """Shrinks only where it was handed a task, and does not say so."""
+
+    def begin(self, model, examples, state):
+        return state | {"handed": float(len(examples))}
+
+    def after(self, model, batch, state):
+        if state["handed"]:
+            super().after(model, batch, state)
+
+
 class Idle(FineTuning):
     """Does nothing of its own."""
 
@@ -64,6 +82,8 @@ def test_a_good_strategy_passes_and_is_on_and_off_as_declared():
         (Hiding, "it goes on from a checkpoint"),
         (Drawing, "its generator decides everything"),
         (Scaling, "nothing given is changed"),
+        (Peeking, "online it learns from what comes once or refuses"),
+        (Relying, "online it learns from what comes once or refuses"),
         (Idle, "it acts or refuses and is off as declared (class)"),
     ],
 )

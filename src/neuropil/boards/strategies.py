@@ -153,13 +153,12 @@ def trial(entry: Settings, task: str, budget: Settings, seed: Seed) -> Outcome:
     )
     seconds = time.process_time() - began
     tested = sum(len(given.test(k)) for k in range(len(given.tasks))) * (len(given.tasks) + 1)
-    everything = sum(one.inputs.numel() + one.labels.numel() for one in given.tasks) if strategy.sees_all else 0
     found = course.metrics
     return {
         "accuracy": found.average_accuracy,
         "forgetting": found.forgetting,
         "learning": found.learning_accuracy,
-        "stored": course.stored + everything,
+        "stored": course.stored,
         "updates": course.steps,
         "backward": model.tally.backward,
         "forward": model.tally.forward - tested,

@@ -9,17 +9,22 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from neuropil.continual.fine_tuning import plain
+from neuropil.continual.replay_buffer import ReplayBuffer
 from neuropil.continual.strategy import STRATEGIES, Batch, Loss, Optimizer, State, Strategy, trainable
 
 
 @STRATEGIES.register(
-    cites=("chaudhry2019",), tags=("replay", "projection"), example={"per_task": 10, "draw": 16}, off={"per_task": 0}, like=plain
+    cites=("chaudhry2019", "vitter1985"),
+    tags=("replay", "projection"),
+    example={"per_task": 10, "draw": 16},
+    off={"per_task": 0},
+    like=plain,
 )
 class AGEM(Strategy):
     """Averaged gradient episodic memory (A-GEM): where ``g . r < 0``, ``g <- g - (g . r / r . r) r``.
 
-    ``g``: the gradient of all parameters on the batch; ``r``: that on ``draw`` examples of earlier tasks (all, if fewer are kept), of which ``per_task`` each are kept,
-    drawn at random when a task ends. Reports ``turned``, 1 where the step was changed. Source: chaudhry2019.
+    ``g``: the gradient of all parameters on the batch; ``r``: that on ``draw`` examples of earlier tasks (all, if fewer are kept), of which ``per_task`` each are kept:
+    a reservoir that is filled while the task lasts (offered at every pass, if there are several), so that it runs online too. Reports ``turned``, 1 where the step was changed. Sources: chaudhry2019, vitter1985.
     Raises ``ValueError`` for ``per_task`` below 0 or a draw below 1.
     """
 
@@ -41,14 +46,13 @@ class AGEM(Strategy):
 
     def init(self, model: nn.Module) -> State:
         """Make the first state: nothing is kept."""
-        return super().init(model) | {"kept": []}
+        return super().init(model) | {"kept": [], "buffer": self._reservoir()}
 
     def end(self, model: nn.Module, examples: Batch, state: State) -> State:
-        """Keep some examples of the task."""
-        chosen = torch.randperm(len(examples[0]), generator=self.generator)[: self.per_task]
-        new = [part[chosen] for part in examples]
-        old: list[Tensor] = state["kept"]
-        return state | {"kept": [torch.cat(pair) for pair in zip(old, new, strict=True)] if old else new}
+        """Put what was kept of the task beside that of earlier ones."""
+        old, new = state["kept"], state["buffer"].parts
+        both = [torch.cat(pair) for pair in zip(old, new, strict=True)] if old and new else old or new
+        return state | {"kept": both, "buffer": self._reservoir()}
 
     def adjust(self, model: nn.Module, batch: Batch, state: State) -> dict[str, Tensor]:
         """Turn the gradient where it points against that of remembered examples."""
@@ -66,3 +70,10 @@ class AGEM(Strategy):
             for one, gradient, each in zip(parameters, own, reference, strict=True):
                 one.grad = gradient - scale * each
         return {"turned": (along < 0).float()}
+
+    def after(self, model: nn.Module, batch: Batch, state: State) -> None:
+        """Offer the batch to the task's reservoir."""
+        state["buffer"].add(*batch)
+
+    def _reservoir(self) -> ReplayBuffer:
+        return ReplayBuffer(self.per_task, generator=self.generator)

@@ -35,11 +35,15 @@ class EWC(Strategy):
     readings; ``batch_size``: that of ``BATCHES``, and the chunk of ``SAMPLES``). ``decay`` None: one penalty a task (kirkpatrick2017);
     a number in [0, 1]: one running penalty about the newest weights, ``F <- decay F + F_k`` (schwarz2018). Labels are the given ones, where
     the first paper draws them from the model. Importance is measured in evaluation mode, so that running statistics stay as they are.
-    Reports ``penalty``. Raises ``ValueError`` for a strength below 0, a decay outside [0, 1], an unknown Fisher, and a batch size below 1.
+
+    Penalties of all tasks add up to one quadratic, ``sum_i F_i (theta_i - c_i)^2 + rest`` with ``F = sum_k F_k`` and ``c = sum_k F_k theta_k / F``, which is
+    all that is kept: two numbers a parameter, and a step's cost, do not grow with the tasks. ``adjust`` adds its gradient, ``strength F (theta - c)``,
+    so that ``loss`` is reported without it and ``penalty`` beside it. At a task's end its examples are gone over once more, so it does not run online. Raises ``ValueError`` for a strength below 0, a decay outside [0, 1], an unknown Fisher, and a batch size below 1.
     Sources: kirkpatrick2017, schwarz2018.
     """
 
     needs_boundaries: ClassVar[bool] = True
+    revisits: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -61,19 +65,23 @@ class EWC(Strategy):
         self.strength, self.fisher, self.decay, self.batch_size = strength, Fisher(fisher), decay, batch_size
 
     def init(self, model: nn.Module) -> State:
-        """Make the first state: no task has ended."""
-        return super().init(model) | {"importance": [], "anchor": []}
+        """Make the first state: nothing matters yet."""
+        anchor = {name: one.detach().clone() for name, one in trainable(model).items()}
+        importance = {name: torch.zeros_like(one) for name, one in anchor.items()}
+        return super().init(model) | {"importance": importance, "anchor": anchor, "rest": 0.0}
 
     def end(self, model: nn.Module, examples: Batch, state: State) -> State:
-        """Measure importances on the task's examples and keep them with the weights."""
+        """Measure importances on the task's examples and add them, about the weights of now, to those kept."""
         found = self.importance(model, examples)
-        anchor = {name: one.detach().clone() for name, one in trainable(model).items()}
-        if self.decay is not None and state["importance"]:
-            old = state["importance"][-1]
-            found = {name: self.decay * old[name] + value for name, value in found.items()}
-        kept = [] if self.decay is not None else list(zip(state["importance"], state["anchor"], strict=True))
-        importances, anchors = zip(*kept, (found, anchor), strict=True)
-        return state | {"importance": list(importances), "anchor": list(anchors)}
+        now = {name: one.detach().clone() for name, one in trainable(model).items()}
+        if self.decay is not None:
+            return state | {
+                "importance": {name: self.decay * state["importance"][name] + new for name, new in found.items()},
+                "anchor": now,
+            }
+        merged = {name: merge(state["importance"][name], state["anchor"][name], new, now[name]) for name, new in found.items()}
+        importance, anchor, rests = ({name: parts[k] for name, parts in merged.items()} for k in range(3))
+        return state | {"importance": importance, "anchor": anchor, "rest": state["rest"] + sum(float(one) for one in rests.values())}
 
     def importance(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Measure ``F`` of examples ``(*inputs, target)``: one number a parameter, by name."""
@@ -103,17 +111,35 @@ class EWC(Strategy):
         number = len(batch[0]) if self.fisher is Fisher.SAMPLES else len(chunks)
         return {name: value / number for name, value in total.items()}
 
-    def objective(self, model: nn.Module, batch: Batch, state: State) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and the penalty."""
-        loss, said = super().objective(model, batch, state)
-        penalty = self.penalty(model, state)
-        return loss + penalty, said | {"penalty": penalty.detach()}
+    def adjust(self, model: nn.Module, batch: Batch, state: State) -> dict[str, Tensor]:
+        """Add the penalty's gradient."""
+        penalty = pull(model, state["importance"], state["anchor"], self.strength)
+        return {"penalty": penalty + self.strength / 2 * state["rest"]}
 
-    def penalty(self, model: nn.Module, state: State) -> Tensor:
-        """``strength / 2 sum_k sum_i F_k,i (theta_i - theta_k,i)^2``, 0 before a task has ended."""
-        parameters = trainable(model)
-        total = torch.zeros((), device=next(iter(parameters.values())).device)
-        for importance, anchor in zip(state["importance"], state["anchor"], strict=True):
-            for name, one in parameters.items():
-                total = total + (importance[name] * (one - anchor[name]).square()).sum()
-        return self.strength / 2 * total
+
+def merge(f: Tensor, c: Tensor, new: Tensor, now: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Add two quadratics: ``f (theta - c)^2 + new (theta - now)^2 = F (theta - centre)^2 + rest``; F and the centre as they are shaped, the sum of the rest f64 [].
+
+    ``F = f + new``, ``centre = c + (now - c) new / F`` (``now`` where F is 0), ``rest = f new / F (now - c)^2``: a sum of numbers from 0, in which nothing cancels.
+    """
+    total = f + new
+    share = torch.where(total > 0, new / total, 1.0)
+    rest = (f.double() * share.double() * (now.double() - c.double()).square()).sum()
+    return total, c.lerp(now, share), rest
+
+
+@torch.no_grad()
+def pull(model: nn.Module, importance: dict[str, Tensor], anchor: dict[str, Tensor], strength: float) -> Tensor:
+    """Add to the parameters' gradients, in place, that of ``strength / 2 sum_i F_i (theta_i - c_i)^2``, and return its value, []; without strength, leave them alone."""
+    parameters = trainable(model)
+    total = torch.zeros((), device=next(iter(parameters.values())).device)
+    if not strength:
+        return total
+    for name, one in parameters.items():
+        away = one - anchor[name]
+        if one.grad is None:
+            one.grad = strength * importance[name] * away
+        else:
+            one.grad.addcmul_(importance[name], away, value=strength)
+        total = total + torch.dot(importance[name].flatten(), away.square_().flatten())
+    return strength / 2 * total

@@ -63,8 +63,6 @@ class FastSlowWeights(EWC):
 
     def plasticity(self, state: State) -> dict[str, Tensor]:
         """``p``, one number in (0, 1] a weight, by name."""
-        total = {name: torch.zeros_like(one) for name, one in state["slow"].items()}
-        for importance in state["importance"]:
-            total = {name: one + importance[name] for name, one in total.items()}
+        total = state["importance"]
         mean = sum(float(one.sum()) for one in total.values()) / sum(one.numel() for one in total.values())
         return {name: 1 / (1 + one / mean) if mean > 0 else torch.ones_like(one) for name, one in total.items()}

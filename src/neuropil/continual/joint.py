@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from neuropil.continual.scenario import Scenario
 from neuropil.continual.strategy import STRATEGIES, Strategy
 
 
@@ -12,12 +11,8 @@ from neuropil.continual.strategy import STRATEGIES, Strategy
 class Joint(Strategy):
     """Gradient descent on the data of all tasks up to the present one, from the weights at hand; it keeps everything and breaks the rules.
 
-    It costs k times the steps of one task when task k comes. Source: caruana1997. Refuses to run online and without known boundaries.
+    It costs k times the steps of one task when task k comes, and all examples are kept. Source: caruana1997. Refuses to run online and without known boundaries.
     """
 
     needs_boundaries: ClassVar[bool] = True
     sees_all: ClassVar[bool] = True
-
-    def hindrance(self, scenario: Scenario) -> str | None:
-        """Say in words why it cannot run in a scenario, or None where it can."""
-        return "Joint sees old tasks again, which is not online" if scenario.online else super().hindrance(scenario)

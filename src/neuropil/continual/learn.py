@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neuropil.continual.metrics import ContinualMetrics, continual_metrics
+from neuropil.continual.passes import counted_passes
 from neuropil.continual.scenario import Boundaries, Scenario
 from neuropil.continual.strategy import Batch, Strategy
 from neuropil.data.task_streams import Setting, Task, TaskStream
@@ -23,14 +24,18 @@ AfterTask = Callable[[int, nn.Module], None]
 class Course:
     """What happened: ``accuracy`` [T, T], R[i, j] on task j after task i; ``untrained`` [T] before the first; and what it cost.
 
-    ``steps`` of the optimiser, ``examples`` that came by (each pass counted), ``seconds`` of learning, ``stored`` numbers kept beside the model at the end, and the mean
-    over each task of every number that the strategy reports (``said``: one dictionary a task).
+    ``steps`` of the optimiser; ``examples`` that came by (each pass counted, replayed ones not); ``forward``, examples that the model or a copy of it answered while
+    learning, and ``backward``, those whose gradient came back: replayed examples, distillation and importances included, tests not; ``seconds`` of learning; ``stored``
+    numbers kept beside the model at the end, all examples where the strategy is given them again; and the mean over each task of every number that the strategy
+    reports (``said``: one dictionary a task).
     """
 
     accuracy: Tensor
     untrained: Tensor
     steps: int = 0
     examples: int = 0
+    forward: int = 0
+    backward: int = 0
     seconds: float = 0.0
     stored: int = 0
     said: list[dict[str, float]] = field(default_factory=list)
@@ -59,7 +64,8 @@ def learn(
     Each task is passed over ``epochs`` times, in an order drawn from ``generator`` for each pass. With blurred boundaries the examples of all tasks are laid in
     order once a pass of the whole stream, and each is moved by a normal shift of ``blur`` lengths of a task. Where the task is told, the model is called as ``model(x, task)``,
     otherwise as ``model(x)``, and gives one score a label. ``test(k)`` is task k of examples to be tested on (None: those it learns from), asked before the first task and after every one,
-    in evaluation mode. ``after_task(k, model)`` looks on.
+    in evaluation mode. ``after_task(k, model)`` looks on. Online, every example comes in one batch only: the strategy's ``begin`` and ``end`` are given ``()`` for
+    the task's examples, and one that needs them refuses.
 
     Raises ``ValueError`` where the strategy cannot run in this scenario, the stream has another setting, or the scenario is online and ``epochs`` above 1.
     """
@@ -74,14 +80,15 @@ def learn(
     tasks = [as_batch(task, stream) for task in stream]
     tested = tasks if test is None else [as_batch(test(k), stream) for k in range(len(stream))]
     course = Course(torch.full((len(tasks), len(tasks)), math.nan), _accuracies(model, tested))
-    state = strategy.init(model)
     training = model.training
     model.train()
-    with Bar(len(tasks), type(strategy).__name__, show=progress) as bar:
+    with counted_passes(model) as tally, Bar(len(tasks), type(strategy).__name__, show=progress) as bar:
+        state = strategy.init(model)
+        tests = 0
         for k, batches in enumerate(_order(tasks, strategy, scenario, epochs, batch_size, generator)):
-            began = time.perf_counter()
+            began, given = time.perf_counter(), () if scenario.online else tasks[k]
             if scenario.told:
-                state = strategy.begin(model, tasks[k], state)
+                state = strategy.begin(model, given, state)
             totals: dict[str, float] = {}
             count = 0
             for batch in batches:
@@ -90,15 +97,17 @@ def learn(
                 course.examples += len(batch[0])
                 totals = {name: totals.get(name, 0.0) + float(value) for name, value in said.items()}
             if scenario.told:
-                state = strategy.end(model, tasks[k], state)
+                state = strategy.end(model, given, state)
             course.seconds += time.perf_counter() - began
             course.steps += count
+            course.forward, course.backward = tally.forward - tests, tally.backward
             course.said.append({name: value / count for name, value in totals.items()})
             course.accuracy[k] = _accuracies(model, tested)
             if after_task is not None:
                 after_task(k, model)
+            tests = tally.forward - course.forward
             bar.advance()
-    course.stored = strategy.stored(state)
+    course.stored = strategy.stored(state) + (sum(one[0].numel() + one[-1].numel() for one in tasks) if strategy.sees_all else 0)
     model.train(training)
     return course
 

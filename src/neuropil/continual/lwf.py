@@ -21,6 +21,7 @@ class LwF(Strategy):
     ``z*``: answers of the network as it was when the task began, on the present inputs; over the outputs whose labels occurred in earlier
     tasks (class- and domain-incremental: one group h), or over the heads of earlier tasks (task-incremental: a model with ``every(x)``
     [B, heads, outputs], such as ``MultiHead``). ``T``: ``temperature``. Sources: li2018, hinton2015 (the factor T^2, which keeps the gradient's size).
+    Kept is one network, whatever the tasks; labels are noted as they pass.
     Reports ``distillation``. Raises ``ValueError`` for a strength below 0 or temperature not above 0, and task-incrementally for a model without ``every``.
     """
 
@@ -50,11 +51,6 @@ class LwF(Strategy):
         state["teacher"].eval()
         return state | {"old": state["seen"]}
 
-    def end(self, model: nn.Module, examples: Batch, state: State) -> State:
-        """Count this task's labels, or its head, as old from now on."""
-        learned = (examples[1] if len(examples) == 3 else examples[-1]).unique().tolist()
-        return state | {"seen": sorted({*state["seen"], *learned})}
-
     def objective(self, model: nn.Module, batch: Batch, state: State) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss and the distillation."""
         *inputs, target = batch
@@ -83,3 +79,7 @@ class LwF(Strategy):
         ]
         distillation = self.strength * self.temperature**2 * torch.stack(parts).sum()
         return loss + distillation, {"distillation": distillation.detach()}
+
+    def after(self, model: nn.Module, batch: Batch, state: State) -> None:
+        """Note the batch's labels, or its heads: they count as old from the next task on."""
+        state["seen"] = sorted({*state["seen"], *(batch[1] if len(batch) == 3 else batch[-1]).unique().tolist()})

@@ -56,13 +56,14 @@ class RecencyRehearsal(Strategy):
     divided over all earlier tasks by their shares, in whole examples by largest remainders; a number m: only m of them come back (all, if there are fewer), drawn one after the other
     without replacement with probability proportional to ``w``, and share the volume equally. Counted from the last practice, divided volumes would be uniform for every law, as each old task is practised in each task's time.
 
-    Each task's examples are kept, all of them. When a task begins those to be rehearsed are drawn, without replacement while a task has enough; they are spread evenly over the batches of one pass, each step
+    Each task's examples are kept, all of them: it stands for an environment in which tasks recur, and not for a memory of a size, so it does not run online. When a task begins those to be rehearsed are drawn, without replacement while a task has enough; they are spread evenly over the batches of one pass, each step
     descending the mean loss over new and old together; later passes show them again in another order. Reports ``replayed``, the share of the step's examples that are old, ``lag``, the mean lag since introduction of what this task's time rehearses,
     and ``fewest``, the number of examples of the old task that is rehearsed least (both 0 in the first task). Source: gandhi2024 (our reading).
     Raises ``ValueError`` for a ratio below 0, ``recurring`` below 1, an unknown ``since``, ``since="practice"`` with volumes divided, and weights that are below 0, not finite or all 0.
     """
 
     needs_boundaries: ClassVar[bool] = True
+    revisits: ClassVar[bool] = True
 
     def __init__(
         self,

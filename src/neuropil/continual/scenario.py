@@ -24,8 +24,8 @@ class Boundaries(StrEnum):
 class Scenario:
     """A setting of continual learning, as a type: a strategy that cannot do it refuses to run in it.
 
-    ``setting``: whether the task is told and what labels count over. ``boundaries``: see ``Boundaries``. ``online``: every example is seen in one
-    pass only. ``blur``: of blurred boundaries, the spread of a normal shift of every example's place, in lengths of a task, above 0.
+    ``setting``: whether the task is told and what labels count over. ``boundaries``: see ``Boundaries``. ``online``: every example comes once, in
+    one batch; a strategy may keep it and learn it again from there, and no task is handed over as a whole. ``blur``: of blurred boundaries, the spread of a normal shift of every example's place, in lengths of a task, above 0.
     Raises ``ValueError`` for other names, and for a blur without blurred boundaries or the reverse.
     """
 

@@ -29,11 +29,13 @@ class Strategy:
     gradient descent on ``loss(model(*inputs), target)``, a mean over the batch. A strategy overrides what it needs: ``objective``
     (what is descended), ``adjust`` (gradients, before the step), ``begin`` and ``end`` of a task.
 
-    ``needs_boundaries``: it must be told when a task begins or ends. ``settings``: those it works in. The state is a dictionary that a
+    ``needs_boundaries``: it must be told when a task begins or ends. ``revisits``: it goes over the examples that ``begin`` or ``end`` hand it, so that they are
+    seen once more than they are learned; then it does not run online. ``settings``: those it works in. The state is a dictionary that a
     checkpoint can hold. Random choices come from ``generator`` (None: torch's own).
     """
 
     needs_boundaries: ClassVar[bool] = False
+    revisits: ClassVar[bool] = False
     settings: ClassVar[frozenset[Setting]] = frozenset(Setting)
     sees_all: ClassVar[bool] = False
     """Whether it is given all tasks up to the present one instead of the present one alone."""
@@ -48,6 +50,10 @@ class Strategy:
             return f"{name} works {' and '.join(sorted(self.settings))}-incrementally only"
         if self.needs_boundaries and not scenario.told:
             return f"{name} must be told when a task begins and ends"
+        if scenario.online and (self.sees_all or self.revisits):
+            return (
+                f"{name} {'learns old tasks again' if self.sees_all else 'goes over all examples of a task once more'}, which is not online"
+            )
         return None
 
     def init(self, model: nn.Module) -> State:
@@ -58,7 +64,7 @@ class Strategy:
         return {"optimizer": self.optimizer(parameters)}
 
     def begin(self, model: nn.Module, examples: Batch, state: State) -> State:
-        """Hear that a task begins; ``examples`` are all of it, as one batch."""
+        """Hear that a task begins; ``examples`` are all of it, as one batch, and online, where nothing is seen twice, ``()``."""
         return state
 
     def end(self, model: nn.Module, examples: Batch, state: State) -> State:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from neuropil.continual.ewc import pull
 from neuropil.continual.fine_tuning import plain
 from neuropil.continual.strategy import STRATEGIES, Batch, Loss, Optimizer, State, Strategy, trainable
 
@@ -19,7 +20,8 @@ class SynapticIntelligence(Strategy):
     While a task lasts, ``omega_i <- omega_i - g_i dtheta_i`` at every step, with ``g = dL / dtheta`` and ``dtheta`` what the optimiser did;
     at its end ``Omega_i <- Omega_i + max(omega_i, 0) / (Delta_i^2 + damping)``, ``Delta`` how far the weight moved in the task, and
     ``theta*`` is the weight then. ``total``: g is the gradient of the whole objective, penalty included, as some libraries have it, and not of L alone.
-    Reports ``penalty``. Source: zenke2017; omega below 0 counts as 0, as in its code. Raises ``ValueError`` for a strength below 0 or damping not above 0.
+    ``adjust`` adds the penalty's gradient, ``2 strength Omega (theta - theta*)``, so that ``loss`` is reported without it and ``penalty`` beside it. Three numbers a
+    parameter are kept, whatever the tasks; no example is gone over again. Source: zenke2017; omega below 0 counts as 0, as in its code. Raises ``ValueError`` for a strength below 0 or damping not above 0.
     """
 
     needs_boundaries: ClassVar[bool] = True
@@ -56,26 +58,20 @@ class SynapticIntelligence(Strategy):
         path = {name: torch.zeros_like(one) for name, one in now.items()}
         return state | {"anchor": now, "importance": importance, "path": path}
 
-    def objective(self, model: nn.Module, batch: Batch, state: State) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss and the penalty."""
-        loss, said = super().objective(model, batch, state)
-        terms = [(state["importance"][name] * (one - state["anchor"][name]).square()).sum() for name, one in trainable(model).items()]
-        penalty = self.strength * torch.stack(terms).sum()
-        return loss + penalty, said | {"penalty": penalty.detach()}
-
     def adjust(self, model: nn.Module, batch: Batch, state: State) -> dict[str, Tensor]:
-        """Note the gradient and where the weights are before the optimiser moves them."""
-        before = state["before"] = {}
-        for name, one in trainable(model).items():
-            gradient = torch.zeros_like(one) if one.grad is None else one.grad.clone()
-            if not self.total:
-                gradient -= 2 * self.strength * state["importance"][name] * (one.detach() - state["anchor"][name])
-            before[name] = (gradient, one.detach().clone())
-        return {}
+        """Add the penalty's gradient; note the gradient that is followed, and where the weights are before the optimiser moves them."""
+        followed = {} if self.total else _gradients(model)
+        penalty = pull(model, state["importance"], state["anchor"], 2 * self.strength)
+        state["before"] = {name: one.detach().clone() for name, one in trainable(model).items()}
+        state["followed"] = followed or _gradients(model)
+        return {"penalty": penalty}
 
     def after(self, model: nn.Module, batch: Batch, state: State) -> None:
         """Add this step's contribution to the path."""
-        before = state.pop("before")
+        before, followed = state.pop("before"), state.pop("followed")
         for name, one in trainable(model).items():
-            gradient, was = before[name]
-            state["path"][name] -= gradient * (one.detach() - was)
+            state["path"][name].addcmul_(followed[name], before[name].sub_(one.detach()))
+
+
+def _gradients(model: nn.Module) -> dict[str, Tensor]:
+    return {name: torch.zeros_like(one) if one.grad is None else one.grad.clone() for name, one in trainable(model).items()}

@@ -172,6 +172,22 @@ def tasks_that_are_not_announced_are_learned_or_refused(bench: StrategyBench, bo
 
 
 @asked(kind="strategy")
+def online_it_learns_from_what_comes_once_or_refuses(bench: StrategyBench) -> None:
+    """Where no task is handed over as a whole and every example comes in one batch, it does what it does offline in one pass; who goes over a task once more refuses."""
+    offline = bench.scenario()
+    online = Scenario(offline.setting, online=True)
+    strategy = bench.make()
+    if strategy.hindrance(online):
+        refused(ValueError, lambda: bench.taught(strategy, online, epochs=1), f"A {online} scenario")
+        return
+    require(not (strategy.revisits or strategy.sees_all), "It says that it goes over a task once more, and hinders nobody to go online.")
+    model, course = bench.taught(strategy, online, epochs=1)
+    examples = sum(len(task) for task in bench.stream(Setting(online.setting)))
+    require(course.examples == examples, f"Of {examples} examples, {course.examples} were given.")
+    same(weights(model), weights(bench.taught(bench.make(), offline, epochs=1)[0]))
+
+
+@asked(kind="strategy")
 def nothing_given_is_changed(bench: StrategyBench) -> None:
     """Examples stay as they were."""
     stream = bench.stream(Setting(bench.scenario().setting))
