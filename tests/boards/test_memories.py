@@ -30,7 +30,7 @@ def test_every_memory_does_every_task_it_can_and_says_what_it_took(task, name):
     assert set(found) == {ASSAYS[task].task.on, *board.costs}
     assert found == {**run(task, name), "write": found["write"], "recall": found["recall"]}
     matrix = {"places": 16 * 64}.get(task, 64 * 64) * (2 if name == "SpikingCAM" else 1)
-    between = task == "places" and name in ("DualCoding", "NeuralMemory-deep", "Sparsey", "Sparsey-random")
+    between = task == "places" and name in ("DualCoding", "Neural-deep", "Sparsey", "Sparsey-random")
     assert found["synapses"] == (pytest.approx(matrix, rel=80 / matrix) if between else matrix)  # a cell between cue and content has 80
     assert found[ASSAYS[task].task.on] > 0
 
@@ -81,6 +81,14 @@ def test_a_part_has_half_the_cells_and_a_stray_cue_as_many_as_before():
         assert {int(cue.sum()) for cue, _ in session.asked} == {active}
 
 
+def test_the_old_are_asked_as_often_as_the_new():
+    for task in ("fragments", "noise", "pairs"):
+        session = RECALL[task](Settings("smoke", ASSAYS[task].budgets["smoke"]), Seed(1004))
+        contents = [content for _, content in session.written]
+        places = [next(k for k, content in enumerate(contents) if torch.equal(content, right)) for _, right in session.asked]
+        assert places == [0, 3, 6, 10, 13, 16, 19, 23, 26, 29]
+
+
 def test_positions_of_a_copy_are_bumps_that_move_on_by_one_cell_and_all_are_asked_in_order():
     session = RECALL["copy"](Settings("smoke", ASSAYS["copy"].budgets["smoke"]), Seed(1003))
     cues = torch.stack([cue for cue, _ in session.asked])
@@ -114,8 +122,8 @@ def test_the_choice_sets_the_one_setting_of_a_memory():
     assert made("KeyValue-delta", 3).strength == 1
     assert [made("Sparsey", c).field.competitive for c in range(4)] == list(OWN["Sparsey"]["values"])
     assert (made("Sparsey", 0).field.least, made("Sparsey-random", 0).field.gain) == (0.4, 0.0)
-    assert torch.equal(made("NeuralMemory-deep", 0).network.start[0], made("NeuralMemory-deep", 1).network.start[0])
-    assert made("NeuralMemory-matrix", 0).network.hidden == ()
+    assert torch.equal(made("Neural-deep", 0).network.start[0], made("Neural-deep", 1).network.start[0])
+    assert made("Neural-matrix", 0).network.hidden == ()
 
 
 def test_scores_and_crossings_by_hand():

@@ -37,8 +37,8 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     "Hopfield-dense": {"memory": "Hopfield", "activity": 0.5, **INERTIA},
     "KeyValue-delta": {"memory": "KeyValueMemory", "write": "delta", "tuned": "strength", "values": (0.03, 0.1, 0.3, 1.0)},
     "KeyValue-hebb": {"memory": "KeyValueMemory", "write": "hebb"},
-    "NeuralMemory-deep": {"memory": "NeuralKeyValueMemory", **RATE},
-    "NeuralMemory-matrix": {"memory": "NeuralKeyValueMemory", "hidden": 0, **RATE},
+    "Neural-deep": {"memory": "NeuralKeyValueMemory", **RATE},
+    "Neural-matrix": {"memory": "NeuralKeyValueMemory", "hidden": 0, **RATE},
     "Sparsey": {"memory": "SparseyMemory", "gain": 1.0, "least": 0.4, **MODULES},
     "Sparsey-random": {"memory": "SparseyMemory", "gain": 0.0, **MODULES},
     "SpikingCAM": {"memory": "SpikingCAM"},
@@ -52,8 +52,8 @@ NOTES = {
     "Hopfield-dense": "The rule for patterns of which half is active, here on sparse ones: what the covariance rule is worth.",
     "KeyValue-delta": "Fast weights by the delta rule; tuned is the strength of a write.",
     "KeyValue-hebb": "Fast weights by Hebb's rule, the plain correlation matrix; nothing to tune.",
-    "NeuralMemory-deep": "A perceptron with a hidden layer, as large as leaves the synapses of a matrix, one step of descent a write, of which half goes on in the next; tuned is its rate.",
-    "NeuralMemory-matrix": "The same without a hidden layer: the delta rule with momentum.",
+    "Neural-deep": "A perceptron with a hidden layer, as large as leaves the synapses of a matrix, one step of descent a write, of which half goes on in the next; tuned is its rate.",
+    "Neural-matrix": "The same without a hidden layer: the delta rule with momentum.",
     "Sparsey": "Cues get codes of one winner a module, drawn with less noise the more familiar they are, by gain and least familiarity as its study tuned them; tuned is the number of modules, among which cells are shared out.",
     "Sparsey-random": "The same with all codes drawn alike: what familiarity is worth.",
     "SpikingCAM": "Two pathways, so twice the synapses; cues of one cell. It cannot be told to erase and overwrites by itself; nothing to tune.",
@@ -132,7 +132,7 @@ board = Board(
         "write": Metric("seconds", kind="time", better="lower", label="one write"),
         "recall": Metric("seconds", kind="time", better="lower", label="one recall"),
     },
-    note="Held equal are the patterns, their order, the questions and the number of synapses (256 x 256, at places 64 x 256; SpikingCAM has twice as many, and those with cells or rows between cue and content as near as whole cells allow); "
+    note="Asked are up to 150 of the patterns, spread evenly over the order of writing, so that what was written first is asked as often as what was written last. Held equal are the patterns, their order, the questions and the number of synapses (256 x 256, at places 64 x 256; SpikingCAM has twice as many, and those with cells or rows between cue and content as near as whole cells allow); "
     "bits a synapse are not, and are shown: a list of as many bits as a matrix of binary synapses stands beside them. Graded answers are cut to as many winners as a pattern has, which networks that settle are told too; binary answers are taken as they are. One setting of each memory was tuned, "
     "four values, by its place in its own list; the ends are natural bounds or lie beyond what pilots found best. Random patterns only: nothing is said of correlated ones. Memories that a trained network steers or whose maps are learned cannot be written and asked by themselves; they are in their own studies.",
 )

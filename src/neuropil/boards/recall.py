@@ -32,12 +32,17 @@ def _new(written: Rows, asked: Rows, **more: object) -> Session:
     return Session(written, [None] * len(written), asked, **more)  # type: ignore[arg-type]
 
 
+def _spread(rows: Rows, asked: int) -> Rows:
+    """So many of the rows, evenly over the order in which they were written, so that the old are asked as often as the new."""
+    return [rows[place] for place in torch.linspace(0, len(rows) - 1, min(asked, len(rows))).round().long().tolist()]
+
+
 def parts(budget: Settings, seed: Seed) -> Session:
     """Patterns under themselves, asked by half of their active cells."""
     draws = seed.torch("data")
     patterns = sparse_patterns(budget.patterns, budget.cells, budget.active, draws)
     half = k_winners(patterns + torch.rand(patterns.shape, generator=draws), budget.active // 2) * patterns
-    return _new([(x, x) for x in patterns], list(zip(half, patterns, strict=True))[: budget.asked])
+    return _new([(x, x) for x in patterns], _spread(list(zip(half, patterns, strict=True)), budget.asked))
 
 
 def astray(budget: Settings, seed: Seed) -> Session:
@@ -45,7 +50,7 @@ def astray(budget: Settings, seed: Seed) -> Session:
     draws = seed.torch("data")
     patterns = sparse_patterns(budget.patterns, budget.cells, budget.active, draws)
     moved = move_active(patterns, max(1, budget.active // 4), draws)
-    return _new([(x, x) for x in patterns], list(zip(moved, patterns, strict=True))[: budget.asked])
+    return _new([(x, x) for x in patterns], _spread(list(zip(moved, patterns, strict=True)), budget.asked))
 
 
 def pairs(budget: Settings, seed: Seed) -> Session:
@@ -53,7 +58,7 @@ def pairs(budget: Settings, seed: Seed) -> Session:
     draws = seed.torch("data")
     cues, contents = (sparse_patterns(budget.patterns, budget.cells, budget.active, draws) for _ in range(2))
     rows = list(zip(cues, contents, strict=True))
-    return _new(rows, rows[: budget.asked])
+    return _new(rows, _spread(rows, budget.asked))
 
 
 def copy(budget: Settings, seed: Seed) -> Session:
