@@ -222,7 +222,8 @@ def trial(arm: Settings, budget: Settings, seed: Seed) -> Outcome:
         )
         table, shown = course.accuracy, float(sum(counted))
         size = float(sum(one.numel() for one in model.parameters()))
-        cost = {"kept": size + course.stored, "parameters": size}
+        beside = 0 if how == "joint" else course.stored  # what joint training keeps, all images, is not counted here
+        cost = {"kept": size + beside, "parameters": size}
     found = continual_metrics(table)
     validation = [stream.at(k, *checked) for k in range(len(stream))]
     return cost | {
