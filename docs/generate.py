@@ -221,7 +221,7 @@ def _runner(saved: Mapping[str, Any]) -> list[str]:
 def _strategies(saved: Mapping[str, Any]) -> list[str]:
     seconds, sizes = saved["seconds"], "-".join(map(str, saved["sizes"]))
     lines = [
-        f"**A step of a continual-learning strategy**, {sizes}, batches of {saved['batch']} and as many stored examples, choosing batches included; medians of {saved['repeats']} interleaved turns. "
+        f"**A step of a continual-learning strategy**, {sizes}, batches of {saved['batch']} and as many stored examples, choosing batches included; processor time, medians of {saved['repeats']} interleaved turns. "
         "Arithmetic counts the network's products; penalties and projections of all weights come on top.",
         "",
     ]
