@@ -3,9 +3,8 @@
     python benchmarks/strategies.py [--repeats 9] [--save]
 
 The work: a task of 6,400 random vectors, learned after one or ten others (one where nothing is said), 784-256-256-10 with rectified units, batches of 64, plain gradient
-descent; replay and A-GEM draw 64 stored examples a step, DER++ twice 64. Timed is one pass from the first batch to the last, choosing batches included, what a strategy does between tasks not, in processor time of one
-thread, which other processes disturb less than the clock. Arithmetic:
-products of a step beside those of a plain one, where a way backwards counts as two ways forwards.
+descent; replay and A-GEM draw 64 stored examples a step, DER++ twice 64. Timed is one pass from the first batch to the
+last, choosing batches included, what a strategy does between tasks not, in processor time of one thread, which other processes disturb less than the clock. Arithmetic: products of a step beside those of a plain one, where a way backwards counts as two ways forwards.
 
 Avalanche is measured where it can be imported; it asks for torchvision, whose wheels ask for another torch. In an environment that has neuropil and its torch:
 ``pip install --no-deps avalanche-lib torchvision torchmetrics lightning-utilities pytorchcv``, and what these import in turn. Operators of torchvision that do not load beside this

@@ -38,7 +38,8 @@ class EWC(Strategy):
 
     Penalties of all tasks add up to one quadratic, ``sum_i F_i (theta_i - c_i)^2 + rest`` with ``F = sum_k F_k`` and ``c = sum_k F_k theta_k / F``, which is
     all that is kept: two numbers a parameter, and a step's cost, do not grow with the tasks. ``adjust`` adds its gradient, ``strength F (theta - c)``,
-    so that ``loss`` is reported without it and ``penalty`` beside it. At a task's end its examples are gone over once more, so it does not run online. Raises ``ValueError`` for a strength below 0, a decay outside [0, 1], an unknown Fisher, and a batch size below 1.
+    so that ``loss`` is reported without it and ``penalty`` beside it. At a task's end its examples are gone over once more, so it does not run online.
+    Raises ``ValueError`` for a strength below 0, a decay outside [0, 1], an unknown Fisher, and a batch size below 1.
     Sources: kirkpatrick2017, schwarz2018.
     """
 

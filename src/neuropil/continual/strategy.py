@@ -72,7 +72,7 @@ class Strategy:
         return state
 
     def objective(self, model: nn.Module, batch: Batch, state: State) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what is descended, and numbers to report."""
+        """Return what is descended by its gradient (a term whose gradient ``adjust`` adds is left out), and numbers to report."""
         *inputs, target = batch
         return self.loss(model(*inputs), target), {}
 
