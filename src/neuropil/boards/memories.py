@@ -134,7 +134,7 @@ board = Board(
     },
     note="Asked are up to 150 of the patterns, spread evenly over the order of writing, so that what was written first is asked as often as what was written last. Held equal are the patterns, their order, the questions and the number of synapses (256 x 256, at places 64 x 256; SpikingCAM has twice as many, and those with cells or rows between cue and content as near as whole cells allow); "
     "bits a synapse are not, and are shown: a list of as many bits as a matrix of binary synapses stands beside them. Graded answers are cut to as many winners as a pattern has, which networks that settle are told too; binary answers are taken as they are. One setting of each memory was tuned, "
-    "four values, by its place in its own list; the ends are natural bounds or lie beyond what pilots found best. Random patterns only: nothing is said of correlated ones. Memories that a trained network steers or whose maps are learned cannot be written and asked by themselves; they are in their own studies.",
+    "four values, by its place in its own list; the ends are natural bounds, but for two: two modules were best of their list for one or both of Sparsey in copy, overwritten, places and sequence, and the highest rate for Neural-matrix in copy and places, so that more might be won there. Random patterns only: nothing is said of correlated ones. Memories that a trained network steers or whose maps are learned cannot be written and asked by themselves; they are in their own studies.",
 )
 
 
