@@ -9,7 +9,7 @@ from torch.utils import _pytree as pytree
 from neuropil.dynamics import leaves
 from neuropil.dynamics.kernels.compiled import available
 from neuropil.testing.bench import Bench, is_elementwise
-from neuropil.testing.suite import asked, require
+from neuropil.testing.stating import asked, require
 
 CONSTANTS = {"aten.detach.default", "aten.ones_like.default", "aten.zeros_like.default"}
 

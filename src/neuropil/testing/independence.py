@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 
 from neuropil.dynamics import leaves, map_state
 from neuropil.testing.bench import Bench, is_cell
-from neuropil.testing.suite import asked, require, same, same_state
+from neuropil.testing.stating import asked, require, same, same_state
 
 
 @asked()

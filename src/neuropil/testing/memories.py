@@ -13,7 +13,7 @@ from neuropil.dynamics import leaves, map_state
 from neuropil.dynamics.registry import Part
 from neuropil.memory.protocol import AskedByContent, Bounded, Erasable, Memory, memory_cost
 from neuropil.testing.refusals import Foreign, refused
-from neuropil.testing.suite import asked, require, same, same_state
+from neuropil.testing.stating import asked, require, same, same_state
 
 ACTIVE = 3
 

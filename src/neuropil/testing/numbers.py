@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from neuropil.dynamics import leaves, smoothed
 from neuropil.testing.bench import Bench
-from neuropil.testing.suite import asked, require, same
+from neuropil.testing.stating import asked, require, same
 
 
 @asked()

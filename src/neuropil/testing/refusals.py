@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from neuropil.testing.bench import Bench, is_cell
-from neuropil.testing.suite import asked, require
+from neuropil.testing.stating import asked, require
 
 
 class Foreign(NamedTuple):

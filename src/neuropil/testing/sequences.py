@@ -10,7 +10,7 @@ from torch.func import functional_call, stack_module_state
 
 from neuropil.dynamics import leaves, map_state
 from neuropil.testing.bench import Bench, is_cell
-from neuropil.testing.suite import asked, require, same, same_state
+from neuropil.testing.stating import asked, require, same, same_state
 
 
 @asked(is_cell)

@@ -20,7 +20,7 @@ from neuropil.dynamics.registry import Part
 from neuropil.learning import load_checkpoint, restore, save_checkpoint
 from neuropil.networks import MLP, MultiHead
 from neuropil.testing.refusals import refused
-from neuropil.testing.suite import asked, require, same
+from neuropil.testing.stating import asked, require, same
 
 SETTINGS = {str(setting): setting for setting in Setting}
 UNTOLD = {str(boundaries): boundaries for boundaries in (Boundaries.ABSENT, Boundaries.BLURRED)}

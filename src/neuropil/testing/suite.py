@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
-
-import torch
-from torch import Tensor
+from typing import Any
 
 from neuropil.continual.strategy import STRATEGIES, Strategy
-from neuropil.dynamics import leaves
 from neuropil.dynamics.registry import CELLS, RULES, SYNAPSES, Part
 from neuropil.memory.protocol import MEMORIES
 from neuropil.testing.bench import Bench
-
-if TYPE_CHECKING:
-    from neuropil.testing.memories import MemoryBench
-    from neuropil.testing.strategies import StrategyBench
+from neuropil.testing.memories import MemoryBench
+from neuropil.testing.stating import SUITE, Kind, Stated
+from neuropil.testing.strategies import StrategyBench
 
 FILES = ("sequences", "independence", "numbers", "elementwise", "refusals", "memories", "strategies")
 """The files beside this one that state the checks."""
-Function = Callable[..., None]
-Wanted = Callable[[Part], bool]
-Kind = Literal["dynamics", "memory", "strategy"]
-"""What is driven by inputs (cells, synapses, rules), written and asked (memories), or teaches a network tasks (strategies)."""
-
-
-@dataclass(frozen=True)
-class Stated:
-    """One stated check: its function, of which parts it is asked, and the cases it is asked with."""
-
-    function: Function
-    wanted: Wanted
-    cases: Mapping[str, Any]
-    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -70,17 +50,10 @@ class Subject:
     def bench(self) -> Bench | MemoryBench | StrategyBench:
         """The bench that all checks of this part share; instances are made anew for each."""
         if kind_of(self.part) == "memory":
-            from neuropil.testing.memories import MemoryBench
-
             return MemoryBench(self.part)
         if kind_of(self.part) == "strategy":
-            from neuropil.testing.strategies import StrategyBench
-
             return StrategyBench(self.part)
         return Bench(self.part)
-
-
-_SUITE: list[Stated] = []
 
 
 def kind_of(part: Part) -> Kind:
@@ -88,18 +61,6 @@ def kind_of(part: Part) -> Kind:
     if isinstance(part.make, type) and issubclass(part.make, Strategy):
         return "strategy"
     return "memory" if hasattr(part.make, "write") and hasattr(part.make, "recall") else "dynamics"
-
-
-def asked(
-    wanted: Wanted = lambda part: True, cases: Mapping[str, Any] | None = None, kind: Kind = "dynamics"
-) -> Callable[[Function], Function]:
-    """Decorator: put a check ``function(bench)``, or ``function(bench, case)``, into the suite, asked of the parts of this kind that are ``wanted``."""
-
-    def add(function: Function) -> Function:
-        _SUITE.append(Stated(function, wanted, cases or {}, kind))
-        return function
-
-    return add
 
 
 def checks(part: type | Part, **facts: Any) -> list[Check]:
@@ -118,7 +79,7 @@ def checks(part: type | Part, **facts: Any) -> list[Check]:
         import_module(f"neuropil.testing.{file}")
     subject = Subject(_part(part, facts))
     kind = kind_of(subject.part)
-    wanted = [stated for stated in _SUITE if stated.kind == kind and stated.wanted(subject.part)]
+    wanted = [stated for stated in SUITE if stated.kind == kind and stated.wanted(subject.part)]
     return [Check(stated, subject, case) for stated in wanted for case in (stated.cases or [""])]
 
 
@@ -157,24 +118,3 @@ def _part(part: type | Part, facts: dict[str, Any]) -> Part:
 
 def _registered(part: Any) -> Part | None:
     return next((one for registry in (CELLS, SYNAPSES, RULES, MEMORIES, STRATEGIES) for one in registry if one.make is part), None)
-
-
-def require(holds: object, sentence: str) -> None:
-    """Raise ``AssertionError`` with this sentence unless the condition holds."""
-    if not holds:
-        raise AssertionError(sentence)
-
-
-def same(one: Tensor, other: Tensor, exact: bool = True) -> None:
-    """Require two tensors to be equal, to the bit or to rounding."""
-    tolerance = 0.0 if exact else 1e-9
-    torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance, equal_nan=True)
-
-
-def same_state(one: Any, other: Any, exact: bool = True) -> None:
-    """Require two states to be of one type with equal fields."""
-    require(type(one) is type(other), f"A state is a {type(one).__name__} here and a {type(other).__name__} there.")
-    pairs: Iterable[tuple[tuple[str, Tensor], tuple[str, Tensor]]] = zip(leaves(one), leaves(other), strict=True)
-    for (name, a), (other_name, b) in pairs:
-        require(name == other_name, f"The states' fields differ: {name} and {other_name}.")
-        same(a, b, exact)
