@@ -12,14 +12,14 @@ from torch.nn.functional import cross_entropy
 from neuropil.atlas import AtlasError, Seed, Settings
 from neuropil.atlas.space import points
 from neuropil.boards.passes import CountedPasses
-from neuropil.boards.strategies import MEMORY, SCENARIOS, board, make
+from neuropil.boards.strategies import MEMORY, board, make
 from neuropil.boards.streams import stream
 from neuropil.continual import STRATEGIES
 from neuropil.data import status
 from neuropil.networks import MLP
 
 ENTRIES = list(board.entries())
-HERE = [task for task, (name, _) in SCENARIOS.items() if name != "speakers" or status("fsdd").where != "not here"]
+HERE = [task for task, what in board.tasks.items() if all(status(name).where != "not here" for name in what.data)]
 OWN = '''
 from neuropil.continual import FineTuning
 
@@ -58,7 +58,7 @@ def test_every_strategy_of_the_library_is_on_it_from_its_own_file():
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_every_strategy_has_nine_different_points_and_the_same_memory(name):
+def test_every_strategy_has_sixteen_different_points_and_the_same_memory(name):
     made = set()
     for point in points(board.grid):
         strategy = make(board.entries()[name].settings, point["rate"], int(point["own"]), 5, None)
@@ -67,7 +67,7 @@ def test_every_strategy_has_nine_different_points_and_the_same_memory(name):
         made.add((round(group["lr"], 6), *own.items()))
         assert own.get("capacity", MEMORY) == MEMORY
         assert own.get("per_task", MEMORY // 5) == MEMORY // 5
-    assert len(made) == 9
+    assert len(made) == 16
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -88,11 +88,42 @@ def test_every_task_can_be_learned_and_chance_is_where_it_is_said(task):
     assert still["accuracy"] == pytest.approx(board.tasks[task].metric.floor, abs=0.17)
 
 
-def test_tasks_that_are_not_announced_are_refused_by_those_who_must_be_told():
-    assay = board.on("split-class-blurred")
+@pytest.mark.parametrize("task", ["split-class-blurred", "rotated-domain-absent"])
+def test_tasks_that_are_not_announced_are_refused_by_those_who_must_be_told(task):
+    assay = board.on(task)
     assert {"ExperienceReplay", "FineTuning", "DarkExperienceReplay"} <= set(assay.arms)
-    assert assay.refused["EWC"] == "EWC must be told when a task begins and ends"
+    assert "LwF must be told when a task begins and ends" in assay.refused["LwF"]
     assert not board.on("split-class").refused
+
+
+def test_examples_that_come_once_are_refused_by_those_who_go_over_them_again():
+    assay = board.on("split-class-online")
+    assert {"AGEM", "DarkExperienceReplay", "ExperienceReplay", "FineTuning", "LwF", "SynapticIntelligence"} <= set(assay.arms)
+    assert {"EWC", "Joint", "RecencyRehearsal"} <= set(assay.refused)
+
+
+def test_an_end_of_the_search_is_said_unless_it_is_a_natural_bound():
+    """All that is kept can be drawn, and no more; sixteen rates have two ends, wherever their four coarse ones lie."""
+    entries, (low, *_, high) = board.entries(), board.grid["rate"].values
+
+    def ends(name, rate, own):
+        return board.edges(entries[name], {"rate": rate, "own": own})
+
+    assert ends("EWC", 0.6, 1) == []
+    assert ends("EWC", high, 0) == ["rate", "own"]
+    assert ends("EWC", 0.6, 3) == ["own"]
+    assert (ends("ExperienceReplay", 0.6, 3), ends("ExperienceReplay", 0.6, 0)) == ([], ["own"])
+    assert entries["ExperienceReplay"].settings["values"][3] == MEMORY
+    assert [own for own in range(4) if ends("FineTuning", high, own)] == [3]
+    assert [own for own in range(4) if ends("FineTuning", low, own)] == [0]
+    assert ends("FineTuning", 0.6, 0) == ends("FineTuning", 0.6, 3) == []
+
+
+@pytest.mark.parametrize("entry", ["FineTuning", "Joint"])
+def test_the_rates_of_those_without_a_setting_are_evenly_spaced(entry):
+    factors = board.entries()[entry].settings["values"]
+    rates = torch.tensor([rate * factor for rate in board.grid["rate"].values for factor in factors]).log()
+    torch.testing.assert_close(rates.diff(), torch.full((15,), 5.0**0.25).log())
 
 
 def test_learning_is_learning_and_forgetting_what_is_known_of_it():
@@ -106,8 +137,8 @@ def test_learning_is_learning_and_forgetting_what_is_known_of_it():
 
 def test_all_learn_from_the_same_examples_in_the_same_order():
     for task in ("permuted-domain", "split-task"):
-        plain = run(task, "FineTuning")
-        for name, off in (("EWC", {"values": (0.0,) * 3}), ("LwF", {"values": (0.0,) * 3})):
+        plain = run(task, "FineTuning", values=(1.0,) * 4)
+        for name, off in (("EWC", {"values": (0.0,) * 4}), ("LwF", {"values": (0.0,) * 4})):
             assert run(task, name, **off)["accuracy"] == plain["accuracy"]
 
 
@@ -123,9 +154,9 @@ def test_costs_are_what_each_does():
     assert found["Joint"]["updates"] == 20 * 3
     assert found["Joint"]["backward"] == 3 * shown
     assert found["Joint"]["stored"] == shown * 65
-    assert found["ExperienceReplay"]["backward"] == shown + 19 * 10
+    assert found["ExperienceReplay"]["backward"] == shown + 19 * 12
     assert found["ExperienceReplay"]["stored"] == MEMORY * 65 + 1
-    assert found["AGEM"]["backward"] == shown + 16 * 10
+    assert found["AGEM"]["backward"] == shown + 16 * 12
     assert found["AGEM"]["stored"] == MEMORY * 65 + 1
     assert found["DarkExperienceReplay"]["backward"] == shown + 19 * 2 * 25
     assert found["EWC"]["backward"] == 2 * shown  # Fisher information needs a gradient of every example
@@ -168,6 +199,25 @@ def test_a_search_does_not_see_the_test(name):
     own, tested = (rows(part) for part in (learned.tasks, map(learned.test, range(5))))
     assert len(own & tested) < 0.02 * len(tested)  # a few pictures are in the pool twice
     assert rows(searched.tasks) | rows(map(searched.test, range(5))) == own
+
+
+def test_sessions_are_few_shot_and_a_search_has_as_many_shots():
+    for validate in (False, True):
+        given = stream("sessions", "class", Settings("b", {**board.tasks["sessions-class"].budget, "validate": validate}), Seed(3))
+        sizes = [len(task) for task in given.tasks]
+        assert sizes[0] > 300
+        assert sizes[1:] == [10, 10, 10]
+        assert min(len(given.test(k)) for k in range(4)) > 50
+
+
+@pytest.mark.skipif(status("mnist").where == "not here", reason="mnist is not on this machine")
+def test_a_seed_draws_a_few_hundred_pictures_of_each_class_of_mnist():
+    given = stream("mnist", "class", Settings("b", board.tasks["mnist-class"].budget), Seed(3))
+    assert [task.inputs.shape[1:] for task in given.tasks] == [(14, 14)] * 5
+    counts = torch.cat([task.labels for task in given.tasks]).bincount()
+    assert len(counts) == 10
+    assert 150 < counts.min() <= counts.max() < 250
+    assert sum(len(given.test(k)) for k in range(5)) == pytest.approx(1000, abs=5)
 
 
 @pytest.mark.skipif(status("fsdd").where == "not here", reason="fsdd is not on this machine")

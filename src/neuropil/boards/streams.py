@@ -1,18 +1,32 @@
-"""Streams of tasks for boards: digits permuted, rotated and split, and spoken digits speaker by speaker; one split a seed."""
+"""Streams of tasks for boards: digits permuted, rotated, split and in few-shot sessions, and spoken digits speaker by speaker; one split a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from neuropil.atlas import Seed, Settings
-from neuropil.data import PermutedStream, RotatedStream, SplitStream, TaskStream, load, spoken_digits
+from neuropil.data import (
+    FewShotSessions,
+    PermutedStream,
+    RotatedStream,
+    SpeakerStream,
+    SplitStream,
+    TaskStream,
+    load,
+    pool,
+    speaker_labels,
+    spoken_digits,
+)
 from neuropil.data.task_streams import Setting, Task
 
 ANGLES = (0.0, 36.0, 72.0, 108.0, 144.0)
+BASE, WAYS, SHOTS = 4, 2, 5
+"""Few-shot sessions: classes that are learned first, classes of every later session, and pictures of each of these."""
 LOUD = 3.0
 """Spikes of a channel and bin that count as 1."""
 
@@ -26,7 +40,7 @@ class Stream(NamedTuple):
 
 def stream(name: str, setting: Setting | str, budget: Settings, seed: Seed) -> Stream:
     """Draw a seed's stream ``name``; while searching (``validate``), a quarter of the examples to learn from is the test."""
-    x, y = _spoken(budget) if name == "speakers" else _written()
+    x, y = _spoken(budget) if name == "speakers" else _mnist() if name == "mnist" else _digits()
     train, test = _split(y, budget, seed)
     test_x, test_y, x, y = x[test], y[test], x[train], y[train]
     generator = seed.numpy("stream")
@@ -35,24 +49,32 @@ def stream(name: str, setting: Setting | str, budget: Settings, seed: Seed) -> S
         made = PermutedStream(x, y, tasks=len(ANGLES), setting=setting, generator=generator)
     elif name == "rotated":
         made = RotatedStream(x, y, angles=ANGLES, setting=setting)
-    elif name == "split":
-        made = SplitStream(x, y, per_task=2, setting=setting, generator=generator)
+    elif name == "sessions":
+        made = FewShotSessions(x, y, base=BASE, ways=WAYS, shots=SHOTS, setting=setting, generator=generator)
+    elif name == "speakers":
+        made = SpeakerStream(x, y, setting=setting, generator=generator)
     else:
-        order = generator.permutation(len(y.unique()) // 10)
-        made = SplitStream(x, y, classes=[tuple(range(10 * who, 10 * who + 10)) for who in order.tolist()], setting=setting)
+        made = SplitStream(x, y, per_task=2, setting=setting, generator=generator)
     return Stream(made, lambda k: made.at(k, test_x, test_y))
 
 
-def _written() -> tuple[Tensor, Tensor]:
+def _digits() -> tuple[Tensor, Tensor]:
     """Pictures [1797, 8, 8] of the digits, from 0 to 1, and which they are."""
     data = load("digits")
     return torch.from_numpy(data.images).float() / 16, torch.from_numpy(data.labels).long()
 
 
+@lru_cache(maxsize=1)
+def _mnist() -> tuple[Tensor, Tensor]:
+    """Pictures [60000, 14, 14] of MNIST's training set, from 0 to 1, and which they are."""
+    data = load("mnist")
+    return torch.from_numpy(pool(data.train_images, 14)).float() / 255, torch.from_numpy(data.train_labels).long()
+
+
 def _spoken(budget: Settings) -> tuple[Tensor, Tensor]:
     """Clips [clips, bins, channels] of a cochlea, and of each ten times its speaker plus its digit."""
     said = spoken_digits(channels=budget.channels, bins=budget.bins, bin=budget.bin, every=budget.every)
-    return said.x.transpose(0, 1) / LOUD, 10 * said.speaker + said.digit
+    return said.x.transpose(0, 1) / LOUD, speaker_labels(said)
 
 
 def _split(y: Tensor, budget: Settings, seed: Seed) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,8 @@ class Board:
     """Parts of one ``kind`` crossed with tasks.
 
     ``entries()`` gives the entries that are ranked, by name; ``entry(name)`` makes one for a name that is not among them (a part of the user's
-    own), or raises ``AtlasError``. ``refuses(entry, task)`` says in words why an entry cannot do a task (``None`` where it can): it is shown there with that reason, and not run. ``grid`` is the tuning grid, the same for every entry, every point tried on the seeds ``tuning`` (all >= 1000). ``costs`` describe what
+    own), or raises ``AtlasError``. ``refuses(entry, task)`` says in words why an entry cannot do a task (``None`` where it can): it is shown there with that reason, and not run. ``grid`` is the tuning grid, the same for every entry, every point tried on the seeds ``tuning`` (all >= 1000);
+    ``ends(entry, point)`` names the settings that a chosen point has at an end of the search (None: those at an end of the grid). ``costs`` describe what
     else a trial returns. The ``seeds`` that results rest on, at least ten, follow from the board's definition, so that nobody chooses them.
     """
 
@@ -82,6 +83,7 @@ class Board:
     costs: Mapping[str, Metric]
     entry: Callable[[str], Entry] | None = None
     refuses: Callable[[Entry, str], str | None] | None = None
+    ends: Callable[[Entry, Mapping[str, float]], list[str]] | None = None
     tuning: tuple[int, ...] = (1000, 1001)
     seeds: int = FEWEST_SEEDS
     note: str = ""
@@ -127,6 +129,12 @@ class Board:
         if task not in self.tasks:
             raise AtlasError(f"The board {self.name} has no task {task!r}; {nearest(task, self.tasks)}.")
         return Assay(self, task, self.find(names))
+
+    def edges(self, entry: Entry, point: Mapping[str, float]) -> list[str]:
+        """Name the settings that lie at an end of the search where the entry is best at this point."""
+        if self.ends is not None:
+            return self.ends(entry, point)
+        return [axis for axis, grid in self.grid.items() if grid.at_edge(point[axis])]
 
     def measure(self, entry: Settings, task: str, budget: Settings, seed: Seed) -> Outcome:
         """Run the trial once."""

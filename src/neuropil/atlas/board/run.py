@@ -141,9 +141,8 @@ def _tuned(
     for name in names:
         tried = [_values(measured, name, task.on) for measured in tables]
         best = max(range(len(asked)), key=lambda k: sign * math.fsum(tried[k]) / len(tried[k]))
-        edges = [axis for axis, grid in board.grid.items() if grid.at_edge(asked[best][axis])]
         trials = [{"point": point, "values": values} for point, values in zip(asked, tried, strict=True)]
-        tuned[name] = {"chosen": asked[best], "tuning": trials, "edges": edges}
+        tuned[name] = {"chosen": asked[best], "tuning": trials, "edges": board.edges(assay.entries[name], asked[best])}
     return tuned
 
 
