@@ -108,6 +108,7 @@ def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES, on: On = "loca
     from neuropil.atlas.conduct.result import fingerprint
     from neuropil.atlas.conduct.run import core_minutes, smoke
     from neuropil.atlas.conduct.store import Store
+    from neuropil.atlas.conduct.tuning import overruled
     from neuropil.atlas.conduct.tuning import tune as tune_study
     from neuropil.atlas.terminal import progress
 
@@ -120,6 +121,8 @@ def tune(slug: Slug, budget: Budget = "desk", jobs: Jobs = CORES, on: On = "loca
     tell_moved(store)
     for arm, point in record["chosen"].items():
         out.print(f"{arm}: " + ", ".join(f"{name} {value:g}" for name, value in point.items()))
+    for lost in overruled(study, record["chosen"]):
+        out.print(f"[yellow]overruled[/yellow] {escaped(lost)}: what must stay needs a name that is not searched")
     n, power = power_of(study, record, budget)
     for spread in power["contrasts"]:
         out.print(f"{spread['contrast']}: spread {spread['spread']:.4g}, {spread['n']} seeds for {spread['power']:.0%} power")

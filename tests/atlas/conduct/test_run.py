@@ -13,6 +13,7 @@ from neuropil.atlas.conduct.local import Local
 from neuropil.atlas.conduct.refresh import refresh
 from neuropil.atlas.conduct.registration import read
 from neuropil.atlas.conduct.run import core_minutes, default_arms
+from neuropil.atlas.conduct.tuning import overruled
 from neuropil.atlas.files import alone, write_result
 
 
@@ -219,6 +220,15 @@ def test_what_a_run_will_cost_is_foretold_from_the_tuning(bench):
     arms = default_arms(study, "desk")
     record["seconds"] = {"boosted": 9.0, "plain": 3.0}
     assert core_minutes(study, record, "desk", 20) == pytest.approx(20 * len(arms) * 6 / 60)
+
+
+def test_an_arm_that_loses_what_it_states_to_the_tuning_of_another_is_named(bench):
+    study = bench.source.load()
+    chosen = bench.tune()["chosen"]
+    assert overruled(study, chosen) == []
+    bench.write(('"lesioned": {', '"lesioned": {"lr": 0.0, '))
+    (said,) = overruled(bench.source.load(), chosen)
+    assert said == f"lesioned: lr is {chosen['boosted']['lr']:g}, as boosted was tuned, and not 0.0"
 
 
 def test_a_second_tuning_at_once_is_refused_by_the_name_of_the_first(bench):

@@ -72,6 +72,18 @@ def tune(
         return record
 
 
+def overruled(study: Study, chosen: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Say which arms that take another's choice state a searched setting otherwise than that other does, and so lose what they state."""
+    if study.tune is None:
+        return []
+    return [
+        f"{arm}: {name} is {chosen[lead][name]:g}, as {lead} was tuned, and not {study.arms[arm][name]}"
+        for arm, lead in study.tune.follow.items()
+        for name in study.tune.grids
+        if lead in chosen and name in study.arms[arm] and study.arms[arm][name] not in (study.arms[lead].get(name), chosen[lead][name])
+    ]
+
+
 def _search(
     source: Source, study: Study, budget: str, digests: Mapping[str, str], store: Store, on: Executor, watch: Watcher | None
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]], list[str], dict[str, dict[str, float]]]:
