@@ -43,6 +43,8 @@ def test_a_unit_lives_through_its_ages():
     ages.promote()
     assert [layer.tolist() for layer in ages.ages] == [[3, 2, 3, 0], [3, 2, 0]]
     assert [layer.tolist() for layer in ages.frozen(1)] == [[True, False, True, False], [True, False, False]]
+    assert [layer.tolist() for layer in ages.frozen(1, below=1)] == [[True, True, True, False], [True, False, False]]
+    assert [layer.tolist() for layer in ages.frozen(1, below=2)] == [[True, True, True, False], [True, True, False]]
     assert [layer.tolist() for layer in ages.at_least(2)] == [[True, True, True, False], [True, True, False]]
 
 
@@ -62,6 +64,8 @@ def test_older_units_count_towards_the_share_and_leave_others_free():
         (lambda: UnitAges([]), "one layer or more"),
         (lambda: UnitAges([3, 0]), r"\[3, 0\] was given"),
         (lambda: UnitAges([3]).select([torch.ones(4)], 0.5), r"\[\[4\]\] was given"),
+        (lambda: UnitAges([3]).frozen(1, below=2), "0 to 1, 2 was given"),
+        (lambda: UnitAges([3]).frozen(1, below=-1), "-1 was given"),
         (lambda: leading_units(torch.tensor([1.0, -1.0]), 0.5), "rectify them first"),
         (lambda: leading_units(torch.ones(2), 1.5), "1.5 was given"),
     ],

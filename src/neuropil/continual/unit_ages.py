@@ -13,8 +13,9 @@ class UnitAges:
 
     ``select(activity, share)``: in each layer the fewest units that together carry ``share`` of the layer's mean activity become 1 if they are younger than 2, the others younger than 2
     become 0; older units count towards the share and keep their ages. ``promote()`` ends an episode. ``ages`` is i64 [units] a layer.
-    ``frozen(episodes)``: units whose incoming weights no longer change while the last ``episodes`` episodes are replayed, ``age > episodes + 1``.
-    ``at_least(age)``: bool [units] a layer. Raises ``ValueError`` for no layers, sizes below 1, activity of other layers or sizes, and what ``leading_units`` raises.
+    ``frozen(episodes, below=0)``: units whose incoming weights no longer change while activations of the last ``episodes`` episodes are replayed, ``age > episodes + 1``; in the first ``below`` layers, those
+    below where activations are kept, ``age > 1``, so that what is kept of used units stays what they give.
+    ``at_least(age)``: bool [units] a layer. Raises ``ValueError`` for no layers, sizes below 1, activity of other layers or sizes, ``below`` that counts no layers, and what ``leading_units`` raises.
     Source: gurbuz2023.
     """
 
@@ -41,9 +42,11 @@ class UnitAges:
         """Which units are of this age or older."""
         return [ages >= age for ages in self.ages]
 
-    def frozen(self, episodes: int) -> list[Tensor]:
-        """Which units are consolidated, where the last ``episodes`` episodes are still replayed."""
-        return self.at_least(episodes + 2)
+    def frozen(self, episodes: int, below: int = 0) -> list[Tensor]:
+        """Which units are consolidated, where the last ``episodes`` episodes are still replayed from what the first ``below`` layers gave."""
+        if not 0 <= below <= len(self.ages):
+            raise ValueError(f"below counts layers, 0 to {len(self.ages)}, {below!r} was given.")
+        return self.at_least(2)[:below] + self.at_least(episodes + 2)[below:]
 
 
 def leading_units(activity: Tensor, share: float) -> Tensor:
