@@ -32,6 +32,49 @@ def test_attention_within_a_window_is_torch_s_with_the_ages_as_a_mask(window, le
     assert_close(part.last(x), expected[..., -1:, :])
 
 
+@pytest.mark.parametrize(("window", "pinned", "length"), [(3, 2, 11), (4, 4, 7), (2, 5, 9), (3, 4, 2), (8, 3, 6)])
+def test_pinned_moments_stay_in_sight_by_a_bias_of_their_place(window, pinned, length):
+    part = WindowAttention(8, 2, window, torch.Generator().manual_seed(0), pinned).double()
+    x = drawn(2, length, 8)
+    q, k, v = (one.unflatten(-1, (2, 4)).transpose(-3, -2) for one in part.qkv(x).chunk(3, -1))
+    mask = torch.full((2, length, length), -torch.inf, dtype=torch.float64)
+    for t in range(length):
+        for j in range(t + 1):
+            if t - j < window:
+                mask[:, t, j] = part.bias[:, t - j].detach()
+            elif j < pinned:
+                mask[:, t, j] = part.places[:, j].detach()
+        assert int((mask[0, t] > -torch.inf).sum()) == min(t + 1, window + min(pinned, max(0, t + 1 - window)))
+    expected = part.out(scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(-3, -2).flatten(-2))
+    assert_close(part(x), expected)
+    gone = max(0, length - window)
+    assert_close(part.last(x, x[:, : min(gone, pinned)]), expected[..., -1:, :])
+    assert WindowAttention(8, 2, 6, None, 2).bias.numel() + part.places.numel() == 2 * (6 + pinned)
+
+
+def test_nothing_pinned_is_the_window_alone_and_draws_the_same():
+    plain, none = (WindowAttention(8, 2, 3, torch.Generator().manual_seed(0), *given) for given in ((), (0,)))
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), none.parameters(), strict=True))
+
+
+def test_pinned_moments_are_read_at_the_end_and_what_lies_between_is_not():
+    x = drawn(30, 3).requires_grad_()
+    net = network(layers=1, window=4, pinned=2)
+    (reach,) = torch.autograd.grad(net(x)[29].sum(), x)
+    assert [t for t in range(30) if (reach[t] != 0).any()] == [0, 1, 26, 27, 28, 29]
+
+
+def test_merged_slots_are_read_evenly_and_written_as_before():
+    net, x = network(layers=1, window=2, slots=3, segment=4), drawn(12, 3)
+    _, apart = net.trace(x)
+    y, told = net.trace(x, True, True)
+    assert_close(told.slots, apart.slots)
+    assert_close(told.weights, torch.full_like(told.weights, 1 / 3))
+    value = net.memory.attention.show(apart.slots.mean(-2, keepdim=True))[1].transpose(-3, -2).flatten(-2)
+    assert_close(told.read.unflatten(0, (3, 4)), value.expand(3, 4, 8))
+    assert not torch.allclose(y, net(x))
+
+
 def test_what_a_moment_reads_was_written_by_the_segments_before_it():
     """One block, so that what is written and read is the normed embedding."""
     net, x = network(layers=1, window=2, slots=3, segment=4), drawn(10, 3)
@@ -50,15 +93,24 @@ def test_what_a_moment_reads_was_written_by_the_segments_before_it():
     assert_close(told.slots[0], torch.eye(3, 8).double())
 
 
-@pytest.mark.parametrize("given", [{"window": 3, "slots": 4, "segment": 5}, {"window": 6, "slots": 2, "segment": 2}, {"window": 4}])
-@pytest.mark.parametrize("carried", [True, False])
-def test_one_moment_at_a_time_gives_what_the_whole_sequence_does(given, carried):
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"window": 3, "slots": 4, "segment": 5},
+        {"window": 6, "slots": 2, "segment": 2},
+        {"window": 4},
+        {"window": 3, "pinned": 4},
+        {"window": 2, "pinned": 3, "slots": 2, "segment": 3},
+    ],
+)
+@pytest.mark.parametrize(("carried", "merged"), [(True, False), (False, False), (True, True)])
+def test_one_moment_at_a_time_gives_what_the_whole_sequence_does(given, carried, merged):
     net, x = network(**given), drawn(2, 13, 3)
     s, ys = net.initial(2), []
     for t in range(13):
-        y, s = net.step(x[:, t], s, carried)
+        y, s = net.step(x[:, t], s, carried, merged)
         ys.append(y)
-    assert_close(torch.stack(ys, 1), net(x, carried))
+    assert_close(torch.stack(ys, 1), net(x, carried, merged))
 
 
 def test_no_output_depends_on_what_comes_later_and_slots_reach_beyond_the_window():
@@ -105,6 +157,7 @@ def test_slots_begin_distinct_and_stay_so():
     [
         (lambda: network(window=0), "from 1 up"),
         (lambda: network(slots=-1), "from 0"),
+        (lambda: network(pinned=-1), "from 0"),
         (lambda: network(slots=2, keep=0.5), "from 1 up"),
         (lambda: DecisionTransformer(3, 2, width=6, heads=4), "multiple of the heads"),
         (lambda: network()(drawn(5, 4)), "vectors of 3"),

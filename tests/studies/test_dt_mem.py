@@ -12,8 +12,9 @@ from neuropil.studies.memory.dt_mem import study
 SMOKE = Settings("smoke", study.budgets["smoke"])
 DESK = Settings("desk", study.budgets["desk"])
 SEED = Seed(1000)
-KEPT = ("slots", "reset")
-DOSE = {"between_slots", "selective", "varied"}
+KEPT = ("slots", "reset", "one")
+DOSE = {"explained", "decoded", "between_slots", "selective", "varied"}
+TESTS = ("swapped", "traded", "reset", "merged")
 
 
 def arm(name, **changed):
@@ -36,30 +37,99 @@ def carts(dynamics=(0, 1, 3), episodes=4, moments=50, seed=0):
 @pytest.mark.parametrize("name", list(study.arms))
 def test_every_arm_returns_its_metrics(outcomes, name):
     found = numbers(outcomes[name])
-    assert set(found) == set(study.metrics) - (set() if name in KEPT else DOSE)
+    assert set(found) == set(study.metrics) - (set() if name in KEPT else DOSE) - ({"selective"} if name == "one" else set())
     assert all(math.isfinite(value) for value in found.values())
 
 
-def test_off_is_the_cache_and_slots_are_not(outcomes):
+def test_off_is_the_short_window_alone_and_slots_are_not(outcomes):
     for name, value in numbers(outcomes["off"]).items():
-        assert value == pytest.approx(outcomes["cache"][name], abs=1e-5)
-    assert outcomes["slots"]["learning"].y[0] != outcomes["cache"]["learning"].y[0]
+        assert value == pytest.approx(outcomes["short"][name], abs=1e-6)
+    assert outcomes["slots"]["learning"].y[0] != outcomes["short"]["learning"].y[0]
 
 
 def test_sizes_and_what_is_in_reach_are_equal_where_they_are_said_to_be():
-    size = {name: sum(part.numel() for part in dt.network(arm(name), DESK, SEED).parameters()) for name in study.arms}
-    assert size["slots"] == size["reset"]
-    assert size["slots"] == pytest.approx(size["cache"], rel=0.02)
-    assert study.arms["slots"]["window"] + study.arms["slots"]["slots"] == study.arms["cache"]["window"]
+    nets = {name: dt.network(arm(name), DESK, SEED) for name in study.arms}
+    size = {name: sum(part.numel() for part in net.parameters()) for name, net in nets.items()}
+    assert len({size[name] for name in ("slots", "one", *TESTS)}) == 1
+    assert size["pinned"] == size["cache"] == pytest.approx(size["slots"], rel=0.02)
+    assert {net.window + net.pinned + net.slots for net in (nets["slots"], nets["pinned"], nets["cache"])} == {16}
 
 
-def test_the_lesion_is_the_same_learning_and_another_test(outcomes):
-    assert outcomes["slots"]["learning"].y == outcomes["reset"]["learning"].y
-    net = dt.network(arm("slots"), DESK, SEED)
-    x = torch.randn(3, 40, dt.SEEN, generator=torch.Generator().manual_seed(1))
-    whole, cut = net(x), net(x, False)
-    assert_close(whole[:, :16], cut[:, :16])
-    assert not torch.allclose(whole[:, 16:], cut[:, 16:])
+def test_lesions_are_other_tests_of_the_same_networks(outcomes):
+    before = dt.learnt.cache_info().misses
+    found = [study.compute(arm(name), SMOKE, [SEED])[0] for name in ("slots", *TESTS)]
+    assert dt.learnt.cache_info().misses - before <= 1
+    for one, name in zip(found, ("slots", *TESTS), strict=True):
+        assert one["learning"].y == outcomes["slots"]["learning"].y
+        assert numbers(one) == pytest.approx(numbers(outcomes[name]), abs=1e-6)
+
+
+def test_swapped_and_traded_slots_go_elsewhere_once(monkeypatch):
+    """From a net that says what its first slot holds, with slots that say whose they are."""
+
+    class Whose(dt.DecisionTransformer):
+        def step(self, x, s, carried=True, merged=False):
+            if s.time == 0:
+                s = s._replace(slots=torch.arange(len(x) * x.shape[1]).reshape(*x.shape[:2], 1, 1).expand_as(s.slots).float())
+            heard.append(s.slots[..., 0, 0])
+            y, new = super().step(x, s, carried, merged)
+            return y, new._replace(slots=s.slots)
+
+    monkeypatch.setattr(dt, "HELD_OUT", (3, 7))
+    budget = Settings("smoke", {**SMOKE, "tested": 4})
+    for test, rows in (("swapped", lambda whose: whose.flip(0)), ("traded", lambda whose: whose.roll(1, 1))):
+        heard = []
+        net = Whose(dt.SEEN, 1, width=8, hidden=4, slots=2, generator=torch.Generator().manual_seed(0))
+        dt.measure(arm("slots", test=test), budget, net, SEED)
+        first = torch.arange(8.0).reshape(2, 4)
+        assert all(torch.equal(whose, first) for whose in heard[: dt.SWAP])
+        assert all(torch.equal(whose, rows(first)) for whose in heard[dt.SWAP : SMOKE.moments])
+
+
+def test_what_is_written_after_the_swap_has_nothing_in_sight_of_what_was_shown():
+    net = dt.network(arm("slots"), SMOKE, SEED)
+    x = torch.randn(40, dt.SEEN, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    h = net.embed(x)
+    h = h + net.blocks[0]["attn"](net.blocks[0]["norm1"](h))
+    h = h + net.blocks[0]["down"](net.blocks[0]["up"](net.blocks[0]["norm2"](h)).relu())
+    (reach,) = torch.autograd.grad(net.blocks[1]["norm1"](h)[dt.SWAP :].square().sum(), x)
+    assert (reach[: dt.SHOWN] == 0).all()
+    assert (reach[dt.SWAP - 7 :] != 0).any()
+
+
+def test_either_sign_is_shown_and_nothing_else_changes():
+    seen = torch.stack([carts().see() for _ in range(3)], 2)
+    plus, minus = dt.either_shown(seen)
+    assert (plus[..., 9] >= 0).all()
+    assert torch.equal(plus[..., 9], -minus[..., 9])
+    for one in (plus, minus):
+        assert torch.equal(one[..., 9].abs(), seen[..., 9].abs())
+        assert torch.equal(one[..., :9], seen[..., :9])
+        assert torch.equal(one[..., 10], seen[..., 10])
+
+
+@pytest.mark.parametrize(("apart", "share"), [(0.0, 0.0), (1.0, 0.5), (3.0, 0.9)])
+def test_explained_is_the_variance_between_means(apart, share):
+    """Two groups 2 ``apart``, each of variance 1."""
+    held = torch.tensor([1.0, -1.0]).repeat(50).reshape(1, 100, 1) + apart * torch.tensor([1.0, -1.0]).reshape(2, 1, 1)
+    assert float(dt.explained(held)) == pytest.approx(share)
+
+
+def test_the_sign_is_decoded_where_it_is_held_and_is_chance_where_it_is_not():
+    generator = torch.Generator().manual_seed(0)
+    known, held = torch.randn(40, 12, generator=generator), torch.randn(30, 12, generator=generator)
+    assert dt.decoded(known.expand(2, 40, 12), held.expand(2, 30, 12)) == 0.5
+    sign = 3 * torch.tensor([1.0, -1.0]).reshape(2, 1, 1) * torch.eye(12)[4]
+    assert dt.decoded(known + sign, held + sign) > 0.95
+    assert dt.decoded(known + sign, held - sign) < 0.05
+
+
+def test_slots_that_begin_anew_hold_nothing_of_what_was_shown():
+    longer = Settings("smoke", {**SMOKE, "moments": 40})
+    slots, reset = (study.compute(arm(name), longer, [SEED])[0] for name in ("slots", "reset"))
+    assert reset["explained"] == 0
+    assert reset["decoded"] == 0.5
+    assert slots["explained"] > 0
 
 
 def test_gains_are_where_value_iteration_ends():
@@ -168,7 +238,7 @@ def test_figures_draw_from_results_alone(outcomes):
     from matplotlib.figure import Figure
 
     table = Table([1000], {name: [outcome] for name, outcome in outcomes.items()})
-    few = Table([1000], {name: [outcomes[name]] for name in ("slots", "cache")})
+    few = Table([1000], {name: [outcomes[name]] for name in ("slots", "pinned")})
     for _, draw in study.figures.values():
         for rows in (table, few):
             assert isinstance(draw(rows), Figure)
