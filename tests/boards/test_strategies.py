@@ -196,9 +196,11 @@ def test_a_search_does_not_see_the_test(name):
     def rows(tasks):
         return {row.numpy().tobytes() for task in tasks for row in task.inputs.flatten(1)}
 
-    own, tested = (rows(part) for part in (learned.tasks, map(learned.test, range(5))))
-    assert len(own & tested) < 0.02 * len(tested)  # a few pictures are in the pool twice
-    assert rows(searched.tasks) | rows(map(searched.test, range(5))) == own
+    own, tested, validated = (rows(part) for part in (learned.tasks, map(learned.test, range(5)), map(searched.test, range(5))))
+    assert rows(searched.tasks) == own  # no shorter a training
+    assert sum(map(len, learned.tasks)) == sum(map(len, searched.tasks))
+    for one, other in ((own, tested), (own, validated), (tested, validated)):
+        assert len(one & other) < 0.02 * len(other)  # a few pictures are in the pool twice
 
 
 def test_sessions_are_few_shot_and_a_search_has_as_many_shots():

@@ -68,26 +68,36 @@ BLUR = 0.2
 """Lengths of a task by which examples are moved where tasks are not announced."""
 LABELS = {"permuted": (10, 50), "rotated": (10, 50), "split": (2, 10), "mnist": (2, 10), "sessions": (4, 10), "speakers": (10, 60)}
 """Labels of one task of each stream (of its largest), and of all its tasks together."""
-PICTURES = {"resplit": (1397, 400), "test_items": 400, "epochs": 1, "batch": 50}
+PICTURES = {"resplit": (1047, 400), "validation": 350, "test_items": 400, "epochs": 1, "batch": 50}
 BUDGETS: Mapping[str, Mapping[str, Any]] = {
     "permuted": PICTURES,
     "rotated": PICTURES,
     "split": {**PICTURES, "epochs": 5},
-    "mnist": {"resplit": (2000, 1000), "test_items": 1000, "epochs": 2, "batch": 25},
+    "mnist": {"resplit": (2000, 1000), "validation": 500, "test_items": 1000, "epochs": 2, "batch": 25},
     "sessions": {**PICTURES, "epochs": 10, "batch": 20},
-    "speakers": {"resplit": (1200, 300), "test_items": 300, "epochs": 7, "batch": 50, "channels": 20, "bins": 10, "bin": 0.06, "every": 2},
+    "speakers": {
+        "resplit": (900, 300),
+        "validation": 300,
+        "test_items": 300,
+        "epochs": 7,
+        "batch": 50,
+        "channels": 20,
+        "bins": 10,
+        "bin": 0.06,
+        "every": 2,
+    },
 }
 ONCE = {"epochs": 1, "batch": 10}
 """Where every example comes once."""
 DATA = {"mnist": "mnist", "speakers": "fsdd"}
-SMALL = {"resplit": (200, 100), "epochs": 1}
+SMALL = {"resplit": (150, 100), "validation": 50, "epochs": 1}
 SMOKES: Mapping[str, Mapping[str, Any]] = {
     "permuted": SMALL,
     "rotated": SMALL,
     "split": SMALL,
     "mnist": SMALL,
     "sessions": SMALL,
-    "speakers": {"resplit": (240, 60), "epochs": 4, "batch": 20, "channels": 4, "bins": 5, "every": 10},
+    "speakers": {"resplit": (180, 60), "validation": 60, "epochs": 4, "batch": 20, "channels": 4, "bins": 5, "every": 10},
 }
 
 

@@ -39,7 +39,7 @@ class Stream(NamedTuple):
 
 
 def stream(name: str, setting: Setting | str, budget: Settings, seed: Seed) -> Stream:
-    """Draw a seed's stream ``name``; while searching (``validate``), a quarter of the examples to learn from is the test."""
+    """Draw a seed's stream ``name``; while searching (``validate``), others are the test, which are never learned from, so that what is searched learns as long as what is measured."""
     x, y = _spoken(budget) if name == "speakers" else _mnist() if name == "mnist" else _digits()
     train, test = _split(y, budget, seed)
     test_x, test_y, x, y = x[test], y[test], x[train], y[train]
@@ -78,10 +78,10 @@ def _spoken(budget: Settings) -> tuple[Tensor, Tensor]:
 
 
 def _split(y: Tensor, budget: Settings, seed: Seed) -> tuple[Tensor, Tensor]:
-    """Draw examples to learn from and, of each label as many, to be tested on; both i64, in random order."""
-    sizes, generator = budget.resplit, seed.torch("data")
-    order = torch.randperm(len(y), generator=generator)[: sum(sizes)]
-    share = sizes[1] / sum(sizes)
-    parts = [own.tensor_split([round(share * len(own))]) for own in (order[y[order] == label] for label in y.unique())]
+    """Draw examples to learn from and, of each label as many, to be tested on, or those held back for validation; both i64, in random order."""
+    (_, tests), held, generator = budget.resplit, budget.validation, seed.torch("data")
+    total = sum(budget.resplit) + held
+    order = torch.randperm(len(y), generator=generator)[:total]
+    parts = [own.tensor_split([round(tests / total * len(own))]) for own in (order[y[order] == label] for label in y.unique())]
     test, train = (torch.cat(part)[torch.randperm(sum(map(len, part)), generator=generator)] for part in zip(*parts, strict=True))
-    return (train[: (cut := len(train) * 3 // 4)], train[cut:]) if budget.get("validate") else (train, test)
+    return train[:-held], train[-held:] if budget.get("validate") else test
