@@ -76,7 +76,8 @@ def test_every_strategy_learns_and_says_its_costs(task, name):
     found = run(task, name)
     assert set(found) == {"accuracy", *board.costs}
     assert 0 <= found["accuracy"] <= 1
-    assert found["forward"] >= found["backward"] >= 150
+    learned, _ = board.tasks[task].smoke["resplit"]
+    assert found["forward"] >= found["backward"] >= 0.98 * learned
     if task == "split-class":
         assert counted(run(task, name)) == counted(found)
 
@@ -143,22 +144,22 @@ def test_all_learn_from_the_same_examples_in_the_same_order():
 
 
 def test_costs_are_what_each_does():
-    """Some two hundred examples a task, five tasks, one pass, batches of fifty."""
+    """Some hundred and fifty examples a task, five tasks, one pass, batches of fifty: fifteen updates, three a task."""
     found = {name: run("rotated-domain", name, own=0) for name in ENTRIES}
     plain = found["FineTuning"]
     shown, numbers = plain["backward"], 64 * 64 + 64 + 640 + 10
-    assert 150 < shown / 5 <= 200
-    assert (plain["updates"], plain["forward"], plain["stored"]) == (20, shown, 0)
+    assert 140 < shown / 5 <= 150
+    assert (plain["updates"], plain["forward"], plain["stored"]) == (15, shown, 0)
     assert {result["parameters"] for result in found.values()} == {numbers}
-    assert {found[name]["updates"] for name in ENTRIES if name != "Joint"} == {20}
-    assert found["Joint"]["updates"] == 20 * 3
+    assert {found[name]["updates"] for name in ENTRIES if name != "Joint"} == {15}
+    assert found["Joint"]["updates"] == 15 * 3
     assert found["Joint"]["backward"] == 3 * shown
     assert found["Joint"]["stored"] == shown * 65
-    assert found["ExperienceReplay"]["backward"] == shown + 19 * 12
+    assert found["ExperienceReplay"]["backward"] == shown + 14 * 12
     assert found["ExperienceReplay"]["stored"] == MEMORY * 65 + 1
-    assert found["AGEM"]["backward"] == shown + 16 * 12
+    assert found["AGEM"]["backward"] == shown + 12 * 12
     assert found["AGEM"]["stored"] == MEMORY * 65 + 1
-    assert found["DarkExperienceReplay"]["backward"] == shown + 19 * 2 * 25
+    assert found["DarkExperienceReplay"]["backward"] == shown + 14 * 2 * 25
     assert found["EWC"]["backward"] == 2 * shown  # Fisher information needs a gradient of every example
     assert found["EWC"]["stored"] == 2 * numbers
     assert (found["LwF"]["forward"], found["LwF"]["backward"]) == (shown + shown * 4 // 5, shown)

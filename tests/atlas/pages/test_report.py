@@ -200,7 +200,7 @@ def test_every_word_stands_in_words_with_its_scale(tmp_path, word):
         assert "Set by hand" not in text
         assert "Set by hand: budget.epochs = 5." in page_of(result | {"set": {"budget.epochs": 5}}, study).text
     if word == "descriptive":
-        assert "No verdict is given, because: power: 50 % at 10 seeds, under 80 %" in text
+        assert "No verdict is given, because: power: 50.0 % at 10 seeds, under 80 %" in text
 
 
 def test_our_reading_is_called_ours(tmp_path):
