@@ -1,22 +1,17 @@
 """The board of strategies: every strategy learns every stream that it can, on the same examples, and what it costs is counted."""
 
-import copy
 import inspect
 from pathlib import Path
 
 import pytest
 import torch
-from torch.func import functional_call, grad, vmap
-from torch.nn.functional import cross_entropy
 
 from neuropil.atlas import AtlasError, Seed, Settings
 from neuropil.atlas.space import points
-from neuropil.boards.passes import CountedPasses
 from neuropil.boards.strategies import MEMORY, board, make
 from neuropil.boards.streams import stream
 from neuropil.continual import STRATEGIES
 from neuropil.data import status
-from neuropil.networks import MLP
 
 ENTRIES = list(board.entries())
 HERE = [task for task, what in board.tasks.items() if all(status(name).where != "not here" for name in what.data)]
@@ -165,28 +160,6 @@ def test_costs_are_what_each_does():
     assert (found["LwF"]["forward"], found["LwF"]["backward"]) == (shown + shown * 4 // 5, shown)
     assert found["LwF"]["stored"] == numbers
     assert found["SynapticIntelligence"]["stored"] == 3 * numbers
-
-
-def test_passes_are_counted_under_vmap_in_copies_and_change_nothing():
-    generator = torch.Generator().manual_seed(0)
-    model = CountedPasses(MLP((4, 5, 3), generator=generator))
-    x, y = torch.randn(7, 4, generator=generator), torch.randint(3, (7,), generator=generator)
-    cross_entropy(model(x), y).backward()
-    assert vars(model.tally) == {"forward": 7, "backward": 7}
-    wanted = torch.autograd.grad(cross_entropy(model.model(x), y), list(model.parameters()))
-    for one, gradient in zip(model.parameters(), wanted, strict=True):
-        assert torch.equal(one.grad, gradient)
-
-    def loss(parameters, example, label):
-        return cross_entropy(functional_call(model, parameters, (example[None],)), label[None])
-
-    each = vmap(grad(loss), (None, 0, 0))(dict(model.named_parameters()), x, y)
-    assert vars(model.tally) == {"forward": 14, "backward": 14}
-    for found, gradient in zip(each.values(), wanted, strict=True):
-        torch.testing.assert_close(found.mean(0), gradient)
-    with torch.no_grad():
-        copy.deepcopy(model)(x)
-    assert vars(model.tally) == {"forward": 21, "backward": 14}
 
 
 @pytest.mark.parametrize("name", ["permuted", "rotated", "split"])

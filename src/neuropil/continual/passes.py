@@ -20,7 +20,7 @@ class Tally:
         return self
 
 
-def counted(answers: Tensor, tally: Tally) -> Tensor:
+def _counted(answers: Tensor, tally: Tally) -> Tensor:
     """Answers [B, ...] as they are: B examples are counted now, and as many gradients when they come back. Under ``torch.func.vmap`` examples count one by one."""
     found: Tensor = _Answered.apply(answers, tally)  # type: ignore[no-untyped-call]
     return found
@@ -52,7 +52,7 @@ class _Answers:
         self.tally = tally
 
     def __call__(self, model: nn.Module, inputs: Any, answers: Any) -> Any:
-        return counted(answers, self.tally) if isinstance(answers, Tensor) else answers
+        return _counted(answers, self.tally) if isinstance(answers, Tensor) else answers
 
 
 class _Every:
@@ -65,7 +65,7 @@ class _Every:
         return _Every(memo[id(self.model)], self.tally)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return counted(type(self.model).every(self.model, x), self.tally)  # type: ignore[attr-defined]
+        return _counted(type(self.model).every(self.model, x), self.tally)  # type: ignore[attr-defined]
 
 
 class _Counting(torch.autograd.Function):
