@@ -1,6 +1,6 @@
 import pytest
 
-from neuropil.atlas import AtlasError, Curve
+from neuropil.atlas import AtlasError, Curve, Matrix, Table
 from neuropil.atlas.pages.panels import GREY, accuracy_matrices, dots, lines, mean_curve, panels
 
 
@@ -57,23 +57,30 @@ def test_a_line_without_a_colour_is_refused_in_a_sentence():
         lines(panels(1)[1][0], {"plain": [Curve([1], [2], "task", "share")]}, {})
 
 
+def of_one_seed(**accuracies):
+    return Table([0], {arm: [{"accuracy_matrix": Matrix(rows, "after task", "accuracy on task")}] for arm, rows in accuracies.items()})
+
+
 def test_accuracy_matrices_shade_what_was_learned_by_then_and_tell_the_last_row():
-    accuracies = {"with_memory": [[0.9, 0.2], [0.6, 1.0]], "plain": [[0.9, 0.2], [0.3, 0.8]]}
-    figure = accuracy_matrices(accuracies, {"with_memory": "#ff0000", "plain": "#0000ff"}, floor=0.2, names={"plain": "control"})
+    table = of_one_seed(with_memory=[[0.9, 0.2], [0.6, 1.0]], plain=[[0.9, 0.2], [0.3, 0.8]])
+    figure = accuracy_matrices(table, ("with_memory", "absent", "plain"), {"with_memory": "#ff0000", "plain": "#0000ff"}, floor=0.2)
     memory, plain = figure.axes
-    assert (memory.get_title(), plain.get_title()) == ("with memory: 0.800", "control: 0.550")
+    assert (memory.get_title(), plain.get_title()) == ("with memory: 0.800", "plain: 0.550")
     shades = memory.get_images()[0].get_array()
     assert shades[..., :3].reshape(-1, 3).tolist() == [[1, 0, 0]] * 4
     assert shades[..., 3].tolist() == [[pytest.approx((0.7 / 0.8) ** 2), 0], [pytest.approx(0.25), 1]]
     assert [text.get_text() for text in plain.texts] == [".90", ".30", ".80"]
-    many = accuracy_matrices({"plain": [[0.5] * 6] * 6}, {"plain": "#0000ff"}).axes[0]
+    many = accuracy_matrices(of_one_seed(plain=[[0.5] * 6] * 6), ["plain"], {"plain": "#0000ff"}).axes[0]
     assert not many.texts
 
 
-@pytest.mark.parametrize(("accuracy", "floor"), [([[0.5, 0.5]], 0.0), ([], 0.0), ([[0.5]], 1.0)])
-def test_what_is_no_accuracy_matrix_is_refused_in_a_sentence(accuracy, floor):
-    with pytest.raises(AtlasError, match="a row and a column a task"):
-        accuracy_matrices({"plain": accuracy}, {"plain": "red"}, floor)
+@pytest.mark.parametrize(
+    ("accuracy", "floor", "words"),
+    [([[0.5, 0.5]], 0.0, "a row and a column a task"), ([[0.5]], 1.0, "a row and a column a task"), ([], 0.0, "at least one row")],
+)
+def test_what_is_no_accuracy_matrix_is_refused_in_a_sentence(accuracy, floor, words):
+    with pytest.raises(AtlasError, match=words):
+        accuracy_matrices(of_one_seed(plain=accuracy), ["plain"], {"plain": "red"}, floor=floor)
 
 
 def test_mean_curve_averages_seeds_and_refuses_other_grids():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from neuropil.atlas.errors import AtlasError
-from neuropil.atlas.outcome import Curve
+from neuropil.atlas.outcome import Curve, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 GREY = "0.5"
 """Matplotlib's middle grey, for axes, words and reference lines: legible on white and on near-black."""
+MATRICES = (
+    "One seed. A row is the state after a task, a column the task tested: down a column a task is forgotten, along the diagonal it is learned. "
+    "Above a panel: the mean of the last row, the final average accuracy."
+)
+"""The caption of ``accuracy_matrices``."""
 
 
 def panels(*widths: float, height: float = 3.6, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -74,27 +79,22 @@ def lines(
 
 
 def accuracy_matrices(
-    accuracies: Mapping[str, Sequence[Sequence[float]]],
-    colours: Mapping[str, str],
-    floor: float = 0.0,
-    names: Mapping[str, str] | None = None,
+    table: Table, arms: Sequence[str], colours: Mapping[str, str], matrix: str = "accuracy_matrix", floor: float = 0.0
 ) -> Figure:
-    """Draw a panel an arm: accuracy [T, T] on task j (column) after task i (row), of the tasks learned by then, and above it the mean of the last row.
+    """Draw a panel for each of ``arms`` that ran, as ``MATRICES`` says: the accuracy [T, T] of its first seed, of the tasks learned by then, under the name ``matrix``.
 
     The deeper an arm's colour, the nearer to 1; there is none at ``floor``. Numbers are written in where there are five tasks or fewer.
-    Down a column a task is forgotten, along the diagonal it is learned.
     Raises ``AtlasError`` for a matrix that is not square, an arm without a colour, or a floor outside [0, 1).
     """
+    accuracies = {arm: table.matrix(arm, matrix).values for arm in arms if arm in table.arms}
     figure, axes = panels(*[1] * len(accuracies), height=0.7 + 10 / max(4, len(accuracies)))
     for ax, (arm, accuracy) in zip(axes, accuracies.items(), strict=True):
-        if arm not in colours or not accuracy or any(len(row) != len(accuracy) for row in accuracy) or not 0 <= floor < 1:
+        if arm not in colours or any(len(row) != len(accuracy) for row in accuracy) or not 0 <= floor < 1:
             raise AtlasError(
                 f"accuracy_matrices() takes a colour and a row and a column a task of every arm, over a floor in [0, 1); {arm!r} has {accuracy}, the floor is {floor}."
             )
         _accuracy_matrix(ax, accuracy, colours[arm], floor)
-        ax.set_title(
-            f"{(names or {}).get(arm, arm.replace('_', ' '))}: {math.fsum(accuracy[-1]) / len(accuracy):.3f}", fontsize=10, color=GREY
-        )
+        ax.set_title(f"{arm.replace('_', ' ')}: {math.fsum(accuracy[-1]) / len(accuracy):.3f}", fontsize=10, color=GREY)
     axes[0].set_ylabel("after task")
     return figure
 

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, one_hot, pairw
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, accuracy_matrices, dots, lines, panels
+from neuropil.atlas.pages.panels import GREY, MATRICES, accuracy_matrices, dots, lines, panels
 from neuropil.continual import ClassBalancedStore, StochasticCopy, attention_noise, continual_metrics, feature_mixup
 from neuropil.data import SplitStream, corrupt, load, pool
 from neuropil.learning import Replicas
@@ -512,11 +512,7 @@ def forgetting_figure(table: Table) -> Figure:
     return figure
 
 
-@study.figure(
-    "matrices",
-    "One seed. A row is the state after a task, a column the task tested: down a column a task is forgotten, along the diagonal it is learned. Above a panel: the mean of the last row, the final average accuracy.",
-)
+@study.figure("matrices", MATRICES)
 def matrices_figure(table: Table) -> Figure:
     """Which task is known when."""
-    shown = [arm for arm in ("birt", "control", "plain", "sequential") if arm in table.arms]
-    return accuracy_matrices({arm: table.matrix(arm, "matrix").values for arm in shown}, COLOURS)
+    return accuracy_matrices(table, ("birt", "control", "plain", "sequential"), COLOURS, matrix="matrix")

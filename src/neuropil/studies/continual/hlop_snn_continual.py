@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Match, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, accuracy_matrices, mean_curve, panels
+from neuropil.atlas.pages.panels import GREY, MATRICES, accuracy_matrices, mean_curve, panels
 from neuropil.continual import (
     GradientProjection,
     HebbianSubspace,
@@ -468,15 +468,10 @@ def _shown(table: Table, *arms: str) -> list[str]:
     return [arm for arm in (arms or COLOURS) if arm in table.arms]
 
 
-@study.figure(
-    "matrices",
-    "One seed. A row is the state after a task, a column the task tested: down a column a task is forgotten, along the diagonal it is learned. "
-    "Above the panel: the mean of the last row, the final average accuracy.",
-)
+@study.figure("matrices", MATRICES)
 def matrices(table: Table) -> Figure:
     """The phenomenon itself: which task is known when."""
-    shown = _shown(table, "hlop", "svd", "examples", "random", "none")
-    return accuracy_matrices({arm: table.matrix(arm, "accuracy_matrix").values for arm in shown}, COLOURS, floor=0.3)
+    return accuracy_matrices(table, ("hlop", "svd", "examples", "random", "none"), COLOURS, floor=0.3)
 
 
 @study.figure(

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import accuracy_matrices, dots, lines, panels
+from neuropil.atlas.pages.panels import MATRICES, accuracy_matrices, dots, lines, panels
 from neuropil.continual import ExperienceReplay, FineTuning, Joint, NearestMean, Scenario, Strategy, StreamingLDA, continual_metrics, learn
 from neuropil.data import SplitStream, load
 from neuropil.networks import MLP, EfficientNetLite0
@@ -297,11 +297,7 @@ def classes_figure(table: Table) -> Figure:
     return figure
 
 
-@study.figure(
-    "matrices",
-    "One seed. A row is the state after a task, a column the task tested: down a column a task is forgotten, along the diagonal it is learned. Above a panel: the mean of the last row, the final average accuracy.",
-)
+@study.figure("matrices", MATRICES)
 def matrices_figure(table: Table) -> Figure:
     """Which task is known when."""
-    shown = [arm for arm in ("means", "replay_head", "sequential_head", "joint_head") if arm in table.arms]
-    return accuracy_matrices({arm: table.matrix(arm, "accuracy_matrix").values for arm in shown}, COLOURS)
+    return accuracy_matrices(table, ("means", "replay_head", "sequential_head", "joint_head"), COLOURS)

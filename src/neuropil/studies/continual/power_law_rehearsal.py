@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from neuropil.atlas import Contrast, Curve, Dose, Gate, Grid, Lesion, Matrix, Metric, Off, Seed, Settings, Study, Table, Tune
 from neuropil.atlas.outcome import Outcome
-from neuropil.atlas.pages.panels import GREY, accuracy_matrices, dots, lines, panels
+from neuropil.atlas.pages.panels import GREY, MATRICES, accuracy_matrices, dots, lines, panels
 from neuropil.continual import (
     EWC,
     FineTuning,
@@ -304,11 +304,7 @@ def lags_figure(table: Table) -> Figure:
     return figure
 
 
-@study.figure(
-    "matrices",
-    "One seed. A row is the state after a task, a column the task tested: down a column a task is forgotten, along the diagonal it is learned. Above a panel: the mean of the last row, the final average accuracy.",
-)
+@study.figure("matrices", MATRICES)
 def matrices_figure(table: Table) -> Figure:
     """Which task is known when."""
-    shown = [arm for arm in ("power", "uniform", "exponential", "recent", "none") if arm in table.arms]
-    return accuracy_matrices({arm: table.matrix(arm, "accuracy_matrix").values for arm in shown}, COLOURS)
+    return accuracy_matrices(table, ("power", "uniform", "exponential", "recent", "none"), COLOURS)
